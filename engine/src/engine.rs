@@ -1,0 +1,166 @@
+//! The engine: opens the store, assembles what sessions share, owns the query threads.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use datafusion::execution::SessionState;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::SessionConfig;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::catalog::Catalog;
+use crate::error::{Error, ErrorKind, Result, did_you_mean};
+use crate::session::{Session, SessionOptions};
+use crate::storage::{EventStore, Location, ProjectId};
+
+/// Planning recurses over expressions as deep as the parser's limits allow.
+const QUERY_STACK_BYTES: usize = 16 << 20;
+
+/// How much of the machine queries may use.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Bytes that running queries may hold together before they spill or fail.
+    pub query_memory_bytes_max: usize,
+    /// Threads that run queries; also the number of partitions a plan is cut into.
+    pub query_threads: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { query_memory_bytes_max: 4 << 30, query_threads: threads }
+    }
+}
+
+/// Everything that outlives a session.
+#[derive(Debug)]
+pub struct Engine {
+    /// None for an engine that answers only queries over constants.
+    store: Option<EventStore>,
+    state: SessionState,
+    /// Always present; an Option so that it can be shut down when the engine is dropped.
+    query_runtime: Option<Runtime>,
+}
+
+impl Engine {
+    /// Opens the data folder at `location`.
+    ///
+    /// # Errors
+    /// `Storage` when there is no data folder or it cannot be read.
+    pub async fn open(location: &Location, options: EngineOptions) -> Result<Arc<Self>> {
+        let store = EventStore::open(location).await?;
+        Self::assemble(Some(store), &options)
+    }
+
+    /// An engine without data: only system tables and table functions can be read.
+    ///
+    /// # Errors
+    /// `Internal` when no threads can be started.
+    pub fn without_store(options: &EngineOptions) -> Result<Arc<Self>> {
+        Self::assemble(None, options)
+    }
+
+    fn assemble(store: Option<EventStore>, options: &EngineOptions) -> Result<Arc<Self>> {
+        let pool = Arc::new(FairSpillPool::new(options.query_memory_bytes_max));
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
+        if let Some(store) = &store {
+            let (url, objects) = store.object_store();
+            runtime.register_object_store(url, Arc::clone(objects));
+        }
+        let config = SessionConfig::new()
+            .with_target_partitions(options.query_threads)
+            .with_information_schema(false);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        let query_runtime = Builder::new_multi_thread()
+            .worker_threads(options.query_threads)
+            .thread_name("query")
+            .thread_stack_size(QUERY_STACK_BYTES)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::internal("cannot start query threads").caused_by(error))?;
+        Ok(Arc::new(Self { store, state, query_runtime: Some(query_runtime) }))
+    }
+
+    /// The store underneath, for import and upkeep.
+    pub fn store(&self) -> Option<&EventStore> {
+        self.store.as_ref()
+    }
+
+    /// A session in one project. An engine without data has every project, all empty.
+    ///
+    /// # Errors
+    /// `UnknownProject` when the store has no such project.
+    pub async fn session(self: &Arc<Self>, options: SessionOptions) -> Result<Session> {
+        let project = match &self.store {
+            Some(store) => find_project(store, &options.project).await?,
+            None => ProjectId(0),
+        };
+        Ok(Session::new(Arc::clone(self), project, options))
+    }
+
+    /// The tables of a project as they are now.
+    pub(crate) async fn catalog(&self, project: ProjectId) -> Result<Catalog> {
+        match &self.store {
+            Some(store) => {
+                let snapshot = store.snapshot().await?;
+                Ok(Catalog::new(store, &snapshot, project))
+            }
+            None => Ok(Catalog::without_store()),
+        }
+    }
+
+    /// What one query is planned with; its clock stands still from here on.
+    pub(crate) fn query_state(&self) -> SessionState {
+        let mut state = self.state.clone();
+        state.mark_start_execution();
+        state
+    }
+
+    pub(crate) fn query_threads(&self) -> Result<&Handle> {
+        match &self.query_runtime {
+            Some(runtime) => Ok(runtime.handle()),
+            None => Err(Error::internal("the engine has been shut down")),
+        }
+    }
+
+    /// Runs work on the query threads, so that planning never holds up the network. Dropping
+    /// the future stops the work; a panic in it becomes an error.
+    pub(crate) async fn on_query_threads<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let task = self.query_threads()?.spawn(work);
+        match tokio_util::task::AbortOnDropHandle::new(task).await {
+            Ok(result) => result,
+            Err(error) => Err(Error::internal(format!("planning stopped: {error}"))),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.query_runtime.take() {
+            // Waiting here would block, which a caller inside another runtime must not.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn find_project(store: &EventStore, name: &str) -> Result<ProjectId> {
+    let projects = store.projects().await?;
+    if let Some((_, id)) = projects.iter().find(|(known, _)| known == name) {
+        return Ok(*id);
+    }
+    let error = Error::new(ErrorKind::UnknownProject, format!("no project named {name}"));
+    let names = projects.iter().map(|(known, _)| known.as_str());
+    Err(match did_you_mean(name, names) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
+}

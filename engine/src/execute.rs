@@ -1,0 +1,75 @@
+//! Logical plan to a stream of batches, on the engine's own threads.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::execution::SessionState;
+use datafusion::physical_plan::execute_stream;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::error::{Error, Result};
+use crate::lower::Lowered;
+use crate::storage::{ProjectId, check_project};
+
+/// Batches that may wait for a slow client before the query pauses.
+const BATCHES_AHEAD: usize = 2;
+
+/// The columns a client sees. All are nullable: what a plan can prove about NULL is not part
+/// of the promise.
+pub(crate) fn output_schema(lowered: &Lowered) -> SchemaRef {
+    let fields = lowered.columns.iter().map(|column| column.ty.to_field(&column.name, true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Starts a lowered query. The work happens on the runtime of `query_threads` and stops when
+/// the stream is dropped; a slow reader slows it down instead of filling memory.
+pub(crate) async fn execute(
+    state: &SessionState,
+    lowered: Lowered,
+    project: ProjectId,
+    query_threads: &Handle,
+) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    let schema = output_schema(&lowered);
+    let plan = state.create_physical_plan(&lowered.plan).await?;
+    check_project(&plan, project)?;
+    let mut batches = execute_stream(plan, state.task_ctx())?;
+    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    let work = query_threads.spawn(async move {
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(Error::from).and_then(|batch| relabel(batch, &schema));
+            let failed = batch.is_err();
+            if sender.send(batch).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    let work = AbortOnDropHandle::new(work);
+    let stream = ReceiverStream::new(receiver)
+        .map(Some)
+        .chain(futures::stream::once(ended(work)))
+        .filter_map(|batch| async { batch });
+    Ok(stream.boxed())
+}
+
+/// Waits for the work, so that a panic in it becomes an error and not a short answer.
+async fn ended(work: AbortOnDropHandle<()>) -> Option<Result<RecordBatch>> {
+    match work.await {
+        Ok(()) => None,
+        Err(error) => Some(Err(Error::internal(format!("the query stopped: {error}")))),
+    }
+}
+
+/// The batch under the names the user gave, which need not be unique as a plan's must.
+fn relabel(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let rows = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = batch.columns().to_vec();
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows).map_err(|error| {
+        Error::internal(format!("the result differs from its description: {error}"))
+    })
+}

@@ -1,0 +1,132 @@
+//! Rounding.
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::Int64Type;
+
+use super::arguments::Arguments;
+use super::function::{Arg, Function, Kernel, Returns};
+use crate::error::{Error, ErrorKind, Result};
+use crate::types::Type;
+
+/// Rounding.
+pub(super) const FUNCTIONS: &[Function] = &[
+    rounding("round", |args| round(args, Mode::Nearest))
+        .doc(
+            "The nearest number with so many digits after the point, by default none; negative \
+             digits are tens, hundreds. Of two equally near floats the even one, of integers the \
+             one farther from zero.",
+        )
+        .examples(&[("round(2.5)", "2"), ("round(2.345, 2)", "2.35"), ("round(1350, -2)", "1400")]),
+    rounding("roundBankers", |args| round(args, Mode::NearestEven))
+        .doc("As round; of two equally near numbers always the even one.")
+        .examples(&[("roundBankers(2.5)", "2"), ("roundBankers(1250, -2)", "1200")]),
+    rounding("floor", |args| round(args, Mode::Down))
+        .doc("The largest number below with so many digits after the point.")
+        .examples(&[
+            ("floor(-1.5)", "-2"),
+            ("floor(123.456, 1)", "123.4"),
+            ("floor(125, -1)", "120"),
+        ]),
+    rounding("ceil", |args| round(args, Mode::Up))
+        .aliases(&["ceiling"])
+        .doc("The smallest number above with so many digits after the point.")
+        .examples(&[("ceil(1.2)", "2"), ("ceil(121, -1)", "130")]),
+    rounding("trunc", |args| round(args, Mode::TowardsZero))
+        .aliases(&["truncate"])
+        .doc("The number cut after so many digits after the point.")
+        .examples(&[("trunc(-1.7)", "-1"), ("trunc(1.79, 1)", "1.7")]),
+    Function::scalar("roundToExp2", &[Arg::Int], Returns::Int, |args| {
+        let values = args.int(0);
+        Ok(args.ints(|row| {
+            let value = values.get(row)?;
+            Some(if value <= 0 { 0 } else { 1 << value.ilog2() })
+        }))
+    })
+    .doc("The largest power of 2 that is not larger.")
+    .examples(&[("roundToExp2(100)", "64")]),
+];
+
+const fn rounding(name: &'static str, kernel: Kernel) -> Function {
+    Function::scalar(name, &[Arg::Number, Arg::Int], Returns::First, kernel).any_case().optional(1)
+}
+
+/// Numbers beyond these digits have no fraction, or nothing but one.
+const DIGITS_MAX: i64 = 300;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Nearest,
+    NearestEven,
+    Down,
+    Up,
+    TowardsZero,
+}
+
+impl Mode {
+    fn float(self, value: f64) -> f64 {
+        match self {
+            Self::Nearest | Self::NearestEven => value.round_ties_even(),
+            Self::Down => value.floor(),
+            Self::Up => value.ceil(),
+            Self::TowardsZero => value.trunc(),
+        }
+    }
+
+    /// The multiple of `scale`; none when it is too large.
+    fn integer(self, value: i64, scale: i64) -> Option<i64> {
+        let (whole, rest) = (value.div_euclid(scale), value.rem_euclid(scale));
+        let nearer = rest.cmp(&(scale - rest));
+        let up = match self {
+            _ if rest == 0 => false,
+            Self::Down => false,
+            Self::Up => true,
+            Self::TowardsZero => value < 0,
+            Self::Nearest if nearer.is_eq() => value > 0,
+            Self::NearestEven if nearer.is_eq() => whole % 2 != 0,
+            Self::Nearest | Self::NearestEven => nearer.is_gt(),
+        };
+        whole.checked_add(i64::from(up))?.checked_mul(scale)
+    }
+}
+
+fn round(args: &Arguments<'_>, mode: Mode) -> Result<ArrayRef> {
+    let digits = (args.count() > 1).then(|| args.int(1));
+    let digits = |row: usize| digits.map_or(Some(0), |digits| digits.get(row));
+    match args.returns {
+        Type::Float64 => {
+            let values = args.float(0);
+            Ok(args.floats(|row| Some(round_float(values.get(row)?, digits(row)?, mode))))
+        }
+        Type::Int64 => {
+            let values = args.int(0);
+            args.try_primitives::<Int64Type>(|row| match (values.get(row), digits(row)) {
+                (Some(value), Some(digits)) => round_int(value, digits, mode).map(Some),
+                _ => Ok(None),
+            })
+        }
+        ty => Err(Error::unsupported(format!("rounding of {ty} is not supported"))
+            .hint("Convert the number with toFloat(...).")),
+    }
+}
+
+fn round_float(value: f64, digits: i64, mode: Mode) -> f64 {
+    let scale = 10_f64.powi(digits.clamp(-DIGITS_MAX, DIGITS_MAX).unsigned_abs() as i32);
+    let rounded = if digits >= 0 {
+        mode.float(value * scale) / scale
+    } else {
+        mode.float(value / scale) * scale
+    };
+    // Where scaling overflows there are no such digits.
+    if rounded.is_finite() { rounded } else { value }
+}
+
+fn round_int(value: i64, digits: i64, mode: Mode) -> Result<i64> {
+    if digits >= 0 {
+        return Ok(value);
+    }
+    let power = u32::try_from(digits.unsigned_abs()).ok();
+    // No integer has that many digits.
+    let Some(scale) = power.and_then(|power| 10_i64.checked_pow(power)) else { return Ok(0) };
+    mode.integer(value, scale)
+        .ok_or_else(|| Error::new(ErrorKind::OutOfRange, "the rounded number is too large"))
+}

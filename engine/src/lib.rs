@@ -1,0 +1,20 @@
+//! The engine: everything that knows what HogQL means. It speaks Arrow and knows no protocol.
+
+pub mod catalog;
+pub mod demo;
+pub mod engine;
+pub mod error;
+mod execute;
+pub mod functions;
+pub mod ingest;
+mod lower;
+pub mod session;
+pub mod settings;
+pub mod storage;
+pub mod types;
+
+pub use engine::{Engine, EngineOptions};
+pub use error::{Error, ErrorKind, Result};
+pub use session::{Notice, ResultStream, Session, SessionOptions, Statement, TableInfo};
+pub use storage::{EventStore, Location, ProjectId};
+pub use types::Type;

@@ -1,0 +1,131 @@
+//! Access into values: JSON properties, tuple elements, array items, map entries.
+//!
+//! Every read of a property goes through one function, `__property`, so that the store can
+//! answer it from a column of its own where it has one.
+
+use hedgerow_parser::{Span, ast};
+
+use super::expr::Lowering;
+use crate::error::{Error, ErrorKind, Result};
+use crate::functions::Typed;
+use crate::types::Type;
+
+/// The function that reads a property: JSON text, then the path as constants.
+const PROPERTY: &str = "__property";
+
+/// Walks from a value down the remaining parts of a dotted name.
+pub(super) fn walk(
+    lowering: &mut Lowering<'_, '_>,
+    base: Typed,
+    parts: &[ast::Ident],
+    span: Span,
+) -> Result<Typed> {
+    if base.ty == Type::Json && !parts.is_empty() {
+        let keys = parts.iter().map(|part| Typed::text(&part.name, part.span)).collect();
+        return read(lowering, base, keys, span);
+    }
+    let mut value = base;
+    for part in parts {
+        value = member(lowering, value, part, span)?;
+    }
+    Ok(value)
+}
+
+/// `e.1`, `e[i]`, `e.name`.
+pub(super) fn access<'a>(lowering: &mut Lowering<'_, 'a>, expr: &'a ast::Expr) -> Result<Typed> {
+    if let Some((json, keys)) = path(lowering, expr)?
+        && !keys.is_empty()
+    {
+        return read(lowering, json, keys, expr.span);
+    }
+    let span = expr.span;
+    match &expr.kind {
+        ast::ExprKind::TupleElement { expr, index, .. } => {
+            let value = lowering.lower(expr)?;
+            let index = Typed::int(i64::from(*index), span);
+            match value.ty {
+                Type::Array(_) => lowering.call_scalar("arrayElement", vec![value, index], span),
+                _ => lowering.call_scalar("tupleElement", vec![value, index], span),
+            }
+        }
+        ast::ExprKind::Index { expr, index, .. } => {
+            let value = lowering.lower(expr)?;
+            let index = lowering.lower(index)?;
+            match value.ty {
+                Type::Tuple(_) => lowering.call_scalar("tupleElement", vec![value, index], span),
+                _ => lowering.call_scalar("arrayElement", vec![value, index], span),
+            }
+        }
+        ast::ExprKind::Member { expr, name, .. } => {
+            let value = lowering.lower(expr)?;
+            member(lowering, value, name, span)
+        }
+        _ => lowering.lower(expr),
+    }
+}
+
+fn member(
+    lowering: &mut Lowering<'_, '_>,
+    value: Typed,
+    name: &ast::Ident,
+    span: Span,
+) -> Result<Typed> {
+    let key = Typed::text(&name.name, name.span);
+    match &value.ty {
+        Type::Json => read(lowering, value, vec![key], span),
+        Type::Tuple(_) => lowering.call_scalar("tupleElement", vec![value, key], span),
+        Type::Map(..) => lowering.call_scalar("arrayElement", vec![value, key], span),
+        other => {
+            let message = format!("a value of type {other} has no field {}", name.name);
+            Err(Error::new(ErrorKind::UnknownColumn, message).at(name.span))
+        }
+    }
+}
+
+fn read(
+    lowering: &mut Lowering<'_, '_>,
+    json: Typed,
+    keys: Vec<Typed>,
+    span: Span,
+) -> Result<Typed> {
+    let mut args = vec![json];
+    args.extend(keys);
+    lowering.call_scalar(PROPERTY, args, span)
+}
+
+/// The JSON value and the keys of a path with constant steps; none for anything else.
+fn path<'a>(
+    lowering: &mut Lowering<'_, 'a>,
+    expr: &'a ast::Expr,
+) -> Result<Option<(Typed, Vec<Typed>)>> {
+    let (inner, key) = match &expr.kind {
+        ast::ExprKind::Field(chain) => {
+            let (base, rest) = lowering.resolve(chain, expr.span)?;
+            if base.ty != Type::Json {
+                return Ok(None);
+            }
+            let keys = rest.iter().map(|part| Typed::text(&part.name, part.span)).collect();
+            return Ok(Some((base, keys)));
+        }
+        ast::ExprKind::TupleElement { expr: inner, index, .. } => {
+            (inner, Typed::int(i64::from(*index), expr.span))
+        }
+        ast::ExprKind::Index { expr: inner, index, .. } => match &index.kind {
+            ast::ExprKind::Literal(ast::Literal::String(key)) => {
+                (inner, Typed::text(key, index.span))
+            }
+            ast::ExprKind::Literal(ast::Literal::Int(item)) => {
+                (inner, Typed::int(*item, index.span))
+            }
+            _ => return Ok(None),
+        },
+        ast::ExprKind::Member { expr: inner, name, .. } => {
+            (inner, Typed::text(&name.name, name.span))
+        }
+        _ => return Ok(None),
+    };
+    Ok(path(lowering, inner)?.map(|(json, mut keys)| {
+        keys.push(key);
+        (json, keys)
+    }))
+}

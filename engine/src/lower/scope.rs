@@ -1,0 +1,179 @@
+//! What a name means inside one SELECT.
+
+use std::collections::{HashMap, HashSet};
+
+use datafusion::common::{Column, TableReference};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use hedgerow_parser::{Span, ast};
+
+use super::{Environment, Lowered};
+use crate::error::{Error, ErrorKind, Result, did_you_mean};
+use crate::types::Type;
+
+/// The common table expressions in sight, innermost first.
+pub(super) struct Ctes<'a> {
+    pub(super) parent: Option<&'a Ctes<'a>>,
+    pub(super) entries: HashMap<&'a str, Cte<'a>>,
+}
+
+/// What a common table expression stands for.
+pub(super) enum Cte<'a> {
+    /// A query, lowered where it was declared.
+    Table(Lowered),
+    /// An expression, lowered where it is used.
+    Scalar(&'a ast::Expr),
+}
+
+impl<'a> Ctes<'a> {
+    pub(super) fn find(&self, name: &str) -> Option<&Cte<'a>> {
+        self.entries.get(name).or_else(|| self.parent?.find(name))
+    }
+}
+
+/// One source in FROM.
+#[derive(Debug, Clone)]
+pub(super) struct Relation {
+    /// The alias, or the table's own name.
+    pub(super) name: String,
+    /// Other dotted names by which it can be addressed: `public.events`.
+    pub(super) path: Vec<String>,
+    pub(super) columns: Vec<RelationColumn>,
+}
+
+/// A column of a source.
+#[derive(Debug, Clone)]
+pub(super) struct RelationColumn {
+    pub(super) name: String,
+    pub(super) column: Column,
+    pub(super) ty: Type,
+    /// Left out of `*`.
+    pub(super) hidden: bool,
+}
+
+/// An alias of the select list.
+#[derive(Clone, Copy)]
+pub(super) struct Alias<'a> {
+    pub(super) expr: &'a ast::Expr,
+    /// The select item it belongs to; later items cannot be seen from earlier ones.
+    pub(super) item: usize,
+}
+
+/// The names of one SELECT, and the plan of its FROM clause, which grows while subqueries in
+/// expressions are joined to it.
+pub(super) struct Scope<'a> {
+    pub(super) env: &'a Environment<'a>,
+    pub(super) ctes: &'a Ctes<'a>,
+    pub(super) relations: Vec<Relation>,
+    pub(super) plan: LogicalPlan,
+    pub(super) aliases: HashMap<&'a str, Alias<'a>>,
+    /// Columns of later sources that USING merged into earlier ones.
+    pub(super) merged: HashSet<Column>,
+    pub(super) windows: HashMap<&'a str, &'a ast::WindowSpec>,
+}
+
+impl<'a> Scope<'a> {
+    /// A scope without sources: one row without columns.
+    pub(super) fn new(env: &'a Environment<'a>, ctes: &'a Ctes<'a>) -> Result<Self> {
+        Ok(Self {
+            env,
+            ctes,
+            relations: Vec::new(),
+            plan: LogicalPlanBuilder::empty(true).build()?,
+            aliases: HashMap::new(),
+            merged: HashSet::new(),
+            windows: HashMap::new(),
+        })
+    }
+
+    /// The source a dotted prefix names, and how many parts of the chain it takes.
+    pub(super) fn relation(&self, chain: &[ast::Ident]) -> Option<(&Relation, usize)> {
+        let first = chain.first()?;
+        if let Some(found) = self.relations.iter().find(|r| r.name == first.name) {
+            return Some((found, 1));
+        }
+        self.relations.iter().find_map(|relation| {
+            let length = relation.path.len();
+            let matches = length > 1
+                && chain.len() > length
+                && relation.path.iter().zip(chain).all(|(part, ident)| *part == ident.name);
+            matches.then_some((relation, length))
+        })
+    }
+
+    /// The column that a bare name means.
+    ///
+    /// # Errors
+    /// `Ambiguous` when several sources have it.
+    pub(super) fn column(&self, name: &str, span: Span) -> Result<Option<&RelationColumn>> {
+        let mut found = self.relations.iter().flat_map(|relation| {
+            relation
+                .columns
+                .iter()
+                .filter(|column| column.name == name && !self.merged.contains(&column.column))
+                .map(move |column| (relation, column))
+        });
+        let Some((first, column)) = found.next() else { return Ok(None) };
+        if let Some((second, _)) = found.next() {
+            let message = format!("column {name} is in both {} and {}", first.name, second.name);
+            let hint = format!("Write {}.{name} or {}.{name}.", first.name, second.name);
+            return Err(Error::new(ErrorKind::Ambiguous, message).at(span).hint(hint));
+        }
+        Ok(Some(column))
+    }
+
+    /// The error for a name that means nothing here.
+    pub(super) fn unknown_field(&self, name: &ast::Ident) -> Error {
+        let error = Error::new(ErrorKind::UnknownColumn, format!("no column named {}", name.name))
+            .at(name.span);
+        let columns = self.relations.iter().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()));
+        let names = columns
+            .chain(self.aliases.keys().copied())
+            .chain(self.relations.iter().map(|relation| relation.name.as_str()));
+        match did_you_mean(&name.name, names) {
+            Some(hint) => error.hint(hint),
+            None if self.has_properties() => {
+                error.hint(format!("Event properties are read as properties.{}.", name.name))
+            }
+            None => error,
+        }
+    }
+
+    fn has_properties(&self) -> bool {
+        self.relations.iter().any(|r| r.columns.iter().any(|c| c.name == "properties"))
+    }
+
+    /// Adds a source under a name of its own.
+    ///
+    /// # Errors
+    /// `Duplicate` when another source has the name.
+    pub(super) fn add_relation(&mut self, relation: Relation, span: Span) -> Result<()> {
+        if self.relations.iter().any(|other| other.name == relation.name) {
+            let message = format!("table name {} is used twice", relation.name);
+            return Err(Error::new(ErrorKind::Duplicate, message)
+                .at(span)
+                .hint("Give one of them another alias."));
+        }
+        self.relations.push(relation);
+        Ok(())
+    }
+}
+
+impl Relation {
+    /// A lowered query under an alias: its columns are addressed through the alias.
+    pub(super) fn of_query(name: &str, lowered: Lowered) -> Result<(Self, LogicalPlan)> {
+        let reference = TableReference::bare(name);
+        let columns = lowered
+            .columns
+            .into_iter()
+            .map(|output| RelationColumn {
+                name: output.name,
+                column: Column::new(Some(reference.clone()), output.column.name),
+                ty: output.ty,
+                hidden: false,
+            })
+            .collect();
+        let plan = LogicalPlanBuilder::from(lowered.plan).alias(reference)?.build()?;
+        let path = vec![name.to_owned()];
+        Ok((Self { name: name.to_owned(), path, columns }, plan))
+    }
+}

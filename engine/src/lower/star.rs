@@ -1,0 +1,206 @@
+//! The select list: stars and COLUMNS expanded, output names decided.
+
+use std::collections::HashSet;
+
+use datafusion::logical_expr::Expr;
+use hedgerow_parser::{Span, ast};
+use regex::Regex;
+
+use super::expr::Lowering;
+use super::scope::{Alias, RelationColumn, Scope};
+use crate::error::{Error, ErrorKind, Result};
+use crate::functions::Typed;
+
+/// An item of the expanded select list.
+pub(super) enum Item<'a> {
+    /// Written out by the user, as the n-th item before expansion.
+    Expr(&'a ast::Expr, usize),
+    /// A column that a star stands for.
+    Column(RelationColumn, Span),
+    /// `REPLACE (e AS a)`, in the n-th item before expansion.
+    Replaced(&'a ast::Expr, &'a ast::Ident, usize),
+}
+
+impl<'a> Scope<'a> {
+    /// Makes the aliases of the select list and the named windows known.
+    ///
+    /// # Errors
+    /// `Duplicate` for an alias declared twice.
+    pub(super) fn declare(&mut self, select: &'a ast::Select) -> Result<()> {
+        for (item, expr) in select.columns.iter().enumerate() {
+            self.declare_aliases(expr, item)?;
+        }
+        for (name, spec) in &select.windows {
+            if self.windows.insert(&name.name, spec).is_some() {
+                let message = format!("window {} is declared twice", name.name);
+                return Err(Error::new(ErrorKind::Duplicate, message).at(name.span));
+            }
+        }
+        Ok(())
+    }
+
+    fn declare_aliases(&mut self, expr: &'a ast::Expr, item: usize) -> Result<()> {
+        if let ast::ExprKind::Alias(inner, name) = &expr.kind {
+            let alias = Alias { expr: inner, item };
+            if self.aliases.insert(&name.name, alias).is_some() {
+                let message = format!("alias {} is declared twice", name.name);
+                return Err(Error::new(ErrorKind::Duplicate, message).at(name.span));
+            }
+        }
+        let mut result = Ok(());
+        hedgerow_parser::children(expr, &mut |child| {
+            if result.is_ok() {
+                result = self.declare_aliases(child, item);
+            }
+        });
+        result
+    }
+}
+
+/// Expands the stars of a select list.
+pub(super) fn expand<'a>(scope: &Scope<'a>, columns: &'a [ast::Expr]) -> Result<Vec<Item<'a>>> {
+    let mut items = Vec::with_capacity(columns.len());
+    for (index, expr) in columns.iter().enumerate() {
+        match &expr.kind {
+            ast::ExprKind::Star(star) => expand_star(scope, star, (index, expr.span), &mut items)?,
+            ast::ExprKind::Columns(columns) => match columns.as_ref() {
+                ast::Columns::List(list) => {
+                    items.extend(list.iter().map(|expr| Item::Expr(expr, index)));
+                }
+                ast::Columns::Star(star) => {
+                    expand_star(scope, star, (index, expr.span), &mut items)?
+                }
+                ast::Columns::Regex(pattern) => {
+                    expand_regex(scope, pattern, expr.span, &mut items)?;
+                }
+            },
+            _ => items.push(Item::Expr(expr, index)),
+        }
+    }
+    Ok(items)
+}
+
+fn expand_star<'a>(
+    scope: &Scope<'a>,
+    star: &'a ast::Star,
+    (index, span): (usize, Span),
+    items: &mut Vec<Item<'a>>,
+) -> Result<()> {
+    let relations = match star.table.as_slice() {
+        [] if star.exclude.is_empty() && star.replace.is_empty() => {
+            match scope.relations.as_slice() {
+                [only] => std::slice::from_ref(only),
+                [] => {
+                    let message = "SELECT * without a table";
+                    return Err(Error::new(ErrorKind::Syntax, message).at(span));
+                }
+                _ => {
+                    let message = "* without a table name, where there are several tables";
+                    return Err(Error::new(ErrorKind::Ambiguous, message)
+                        .at(span)
+                        .hint("Write t.* for each table t that you want."));
+                }
+            }
+        }
+        [] => scope.relations.as_slice(),
+        table => match scope.relation(table) {
+            Some((relation, _)) => std::slice::from_ref(relation),
+            None => {
+                let name = &table[0];
+                return Err(Error::new(
+                    ErrorKind::UnknownTable,
+                    format!("no table named {} in FROM", name.name),
+                )
+                .at(name.span));
+            }
+        },
+    };
+    let mut unused: HashSet<&str> = HashSet::new();
+    unused.extend(star.replace.iter().map(|(_, name)| name.name.as_str()));
+    unused.extend(star.exclude.iter().filter_map(|name| Some(name.last()?.name.as_str())));
+    for relation in relations {
+        for column in relation.columns.iter().filter(|column| !column.hidden) {
+            let excluded = star.exclude.iter().any(|name| match name.as_slice() {
+                [name] => name.name == column.name,
+                [table, name] => table.name == relation.name && name.name == column.name,
+                _ => false,
+            });
+            let replaced = star.replace.iter().find(|(_, name)| name.name == column.name);
+            if excluded || replaced.is_some() {
+                unused.remove(column.name.as_str());
+            }
+            match replaced {
+                Some((_, name)) if excluded => {
+                    let message = format!("column {} is both excluded and replaced", name.name);
+                    return Err(Error::new(ErrorKind::Duplicate, message).at(name.span));
+                }
+                Some((expr, name)) => items.push(Item::Replaced(expr, name, index)),
+                None if excluded => {}
+                None => items.push(Item::Column(column.clone(), span)),
+            }
+        }
+    }
+    match unused.into_iter().min() {
+        Some(name) => {
+            let message = format!("no column named {name} for EXCLUDE or REPLACE");
+            Err(Error::new(ErrorKind::UnknownColumn, message).at(span))
+        }
+        None => Ok(()),
+    }
+}
+
+fn expand_regex<'a>(
+    scope: &Scope<'a>,
+    pattern: &str,
+    span: Span,
+    items: &mut Vec<Item<'a>>,
+) -> Result<()> {
+    let regex = Regex::new(pattern).map_err(|error| {
+        Error::new(ErrorKind::InvalidArgument, format!("invalid regular expression: {error}"))
+            .at(span)
+    })?;
+    let before = items.len();
+    let columns = scope.relations.iter().flat_map(|relation| &relation.columns);
+    items.extend(
+        columns
+            .filter(|column| !column.hidden && regex.is_match(&column.name))
+            .map(|column| Item::Column(column.clone(), span)),
+    );
+    if items.len() == before {
+        let message = format!("no column matches '{pattern}'");
+        return Err(Error::new(ErrorKind::UnknownColumn, message).at(span));
+    }
+    Ok(())
+}
+
+/// Lowers an item and names its column.
+pub(super) fn lower_item<'a>(scope: &mut Scope<'a>, item: &Item<'a>) -> Result<(String, Typed)> {
+    match item {
+        Item::Column(column, span) => {
+            let expr = Expr::Column(column.column.clone());
+            let typed = Typed { expr, ty: column.ty.clone(), span: *span };
+            Ok((column.name.clone(), Lowering::new(scope).localized(typed)))
+        }
+        Item::Replaced(expr, name, index) => {
+            Ok((name.name.clone(), Lowering::for_item(scope, *index).lower(expr)?))
+        }
+        Item::Expr(expr, index) => {
+            Ok((output_name(expr), Lowering::for_item(scope, *index).lower(expr)?))
+        }
+    }
+}
+
+/// The alias; else the last part of a plain name; else the text.
+fn output_name(expr: &ast::Expr) -> String {
+    match &expr.kind {
+        ast::ExprKind::Alias(_, name) => name.name.clone(),
+        ast::ExprKind::Field(chain) => match chain.as_slice() {
+            [only] => only.name.clone(),
+            [.., before, last] if before.name != "properties" && chain.len() == 2 => {
+                last.name.clone()
+            }
+            _ => expr.to_string(),
+        },
+        _ => expr.to_string(),
+    }
+}

@@ -1,0 +1,263 @@
+//! Window functions, and the clauses that are made of them.
+
+use datafusion::common::Column;
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::{
+    Expr, ExprFunctionExt, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowFunctionDefinition, col, lit,
+};
+use hedgerow_parser::{Span, ast};
+
+use super::expr::{Lowering, constant};
+use super::scope::Scope;
+use super::select::{self, Exprs};
+use crate::error::{Error, ErrorKind, Result};
+use crate::functions::{Function, PlanContext, Typed};
+use crate::types::Type;
+
+/// The lowered clauses of OVER.
+struct Window {
+    partition_by: Vec<Expr>,
+    order_by: Vec<SortExpr>,
+    frame: WindowFrame,
+}
+
+/// An aggregate call with OVER: its aggregate becomes a window function, whatever is around it.
+pub(super) fn over_aggregate<'a>(
+    lowering: &mut Lowering<'_, 'a>,
+    typed: Typed,
+    over: &'a ast::Over,
+    span: Span,
+) -> Result<Typed> {
+    let window = window(lowering, over, span)?;
+    // Only the outermost: aggregates in its arguments are computed before the window.
+    let expr = typed.expr.transform_down(|node| {
+        let Expr::AggregateFunction(aggregate) = node else { return Ok(Transformed::no(node)) };
+        let params = aggregate.params;
+        if !params.order_by.is_empty() {
+            let message = "ORDER BY inside a window function's arguments is not available yet";
+            return Err(Error::unsupported(message).at(span).into());
+        }
+        let over = Expr::WindowFunction(Box::new(WindowFunction {
+            fun: WindowFunctionDefinition::AggregateUDF(aggregate.func),
+            params: WindowFunctionParams {
+                args: params.args,
+                partition_by: window.partition_by.clone(),
+                order_by: window.order_by.clone(),
+                window_frame: window.frame.clone(),
+                filter: params.filter,
+                null_treatment: params.null_treatment,
+                distinct: params.distinct,
+            },
+        }));
+        Ok(Transformed::new(over, true, TreeNodeRecursion::Jump))
+    })?;
+    Ok(Typed { expr: expr.data, ty: typed.ty, span })
+}
+
+/// A window function proper.
+pub(super) fn over_function<'a>(
+    lowering: &mut Lowering<'_, 'a>,
+    function: &'static Function,
+    args: Vec<Typed>,
+    over: &'a ast::Over,
+    span: Span,
+) -> Result<Typed> {
+    let window = window(lowering, over, span)?;
+    let (fun, args, ty) = function.call_window(lowering, span, args)?;
+    let expr = Expr::WindowFunction(Box::new(WindowFunction {
+        fun,
+        params: WindowFunctionParams {
+            args,
+            partition_by: window.partition_by,
+            order_by: window.order_by,
+            window_frame: window.frame,
+            filter: None,
+            null_treatment: None,
+            distinct: false,
+        },
+    }));
+    Ok(Typed { expr, ty, span })
+}
+
+fn window<'a>(lowering: &mut Lowering<'_, 'a>, over: &'a ast::Over, span: Span) -> Result<Window> {
+    let spec = match over {
+        ast::Over::Spec(spec) => spec,
+        ast::Over::Name(name) => match lowering.scope.windows.get(name.name.as_str()) {
+            Some(spec) => spec,
+            None => {
+                let message = format!("no window named {}", name.name);
+                return Err(Error::new(ErrorKind::UnknownColumn, message).at(name.span));
+            }
+        },
+    };
+    let mut partition_by = Vec::with_capacity(spec.partition_by.len());
+    for key in &spec.partition_by {
+        partition_by.push(lowering.lower(key)?.expr);
+    }
+    let mut order_by = Vec::with_capacity(spec.order_by.len());
+    for order in &spec.order_by {
+        let key = lowering.lower(&order.expr)?;
+        order_by.extend(select::sort_key(order, key)?);
+    }
+    let frame = match &spec.frame {
+        Some(frame) => self::frame(lowering, frame, &spec.order_by)?,
+        None => WindowFrame::new((!order_by.is_empty()).then_some(false)),
+    };
+    let frame = check_frame(frame, order_by.len(), span)?;
+    Ok(Window { partition_by, order_by, frame })
+}
+
+fn check_frame(frame: WindowFrame, keys: usize, span: Span) -> Result<WindowFrame> {
+    let offset = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::Preceding(value) | WindowFrameBound::Following(value) => !value.is_null(),
+        WindowFrameBound::CurrentRow => false,
+    };
+    let by_value = offset(&frame.start_bound) || offset(&frame.end_bound);
+    if frame.units == WindowFrameUnits::Range && by_value && keys != 1 {
+        let message = "RANGE with an offset needs exactly one ORDER BY expression";
+        return Err(Error::new(ErrorKind::Windowing, message).at(span));
+    }
+    Ok(frame)
+}
+
+fn frame<'a>(
+    lowering: &mut Lowering<'_, 'a>,
+    frame: &'a ast::Frame,
+    order_by: &'a [ast::OrderBy],
+) -> Result<WindowFrame> {
+    let key = match (frame.unit, order_by) {
+        (ast::FrameUnit::Range, [order]) => Some(lowering.lower(&order.expr)?.ty),
+        _ => None,
+    };
+    let start = bound(lowering, &frame.start, key.as_ref())?;
+    let end = match &frame.end {
+        Some(end) => bound(lowering, end, key.as_ref())?,
+        None => WindowFrameBound::CurrentRow,
+    };
+    let units = match frame.unit {
+        ast::FrameUnit::Rows => WindowFrameUnits::Rows,
+        ast::FrameUnit::Range => WindowFrameUnits::Range,
+    };
+    Ok(WindowFrame::new_bounds(units, start, end))
+}
+
+/// A frame bound. Offsets count rows, or are in the unit of the RANGE key.
+fn bound<'a>(
+    lowering: &mut Lowering<'_, 'a>,
+    bound: &'a ast::FrameBound,
+    key: Option<&Type>,
+) -> Result<WindowFrameBound> {
+    let (expr, preceding) = match bound {
+        ast::FrameBound::CurrentRow => return Ok(WindowFrameBound::CurrentRow),
+        ast::FrameBound::UnboundedPreceding => {
+            return Ok(WindowFrameBound::Preceding(ScalarValue::UInt64(None)));
+        }
+        ast::FrameBound::UnboundedFollowing => {
+            return Ok(WindowFrameBound::Following(ScalarValue::UInt64(None)));
+        }
+        ast::FrameBound::Preceding(expr) => (expr, true),
+        ast::FrameBound::Following(expr) => (expr, false),
+    };
+    let typed = lowering.lower(expr)?;
+    let target = match (key, &typed.ty) {
+        (None, _) => Type::UInt64,
+        (Some(_), Type::Interval) => Type::Interval,
+        (Some(Type::Date | Type::DateTime(_)), other) => {
+            let message = format!("a RANGE over time needs an interval, not {other}");
+            return Err(Error::new(ErrorKind::TypeMismatch, message).at(expr.span));
+        }
+        (Some(key), _) => key.clone(),
+    };
+    let typed = lowering.coerce(typed, &target)?;
+    let value = constant(&typed.expr).filter(|value| !value.is_null()).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidArgument, "a frame bound must be a constant").at(expr.span)
+    })?;
+    Ok(if preceding {
+        WindowFrameBound::Preceding(value)
+    } else {
+        WindowFrameBound::Following(value)
+    })
+}
+
+/// True when a window function is in the expression.
+pub(super) fn contains(expr: &Expr) -> bool {
+    expr.exists(|node| Ok(matches!(node, Expr::WindowFunction(_)))).unwrap_or(false)
+}
+
+/// Refuses window functions where the rows they range over are not known yet.
+pub(super) fn refuse(typed: &Typed, place: &str) -> Result<()> {
+    if contains(&typed.expr) {
+        return Err(Error::new(ErrorKind::Windowing, format!("a window function in {place}"))
+            .at(typed.span)
+            .hint("Compute it in a subquery, or filter with QUALIFY."));
+    }
+    Ok(())
+}
+
+/// Puts the window functions on the scope's plan and rewrites the expressions to their output.
+pub(super) fn plan(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
+    let mut windows: Vec<Expr> = Vec::new();
+    exprs.for_each_mut(&mut |expr, _| {
+        expr.apply(|node| {
+            if matches!(node, Expr::WindowFunction(_)) {
+                if !windows.contains(node) {
+                    windows.push(node.clone());
+                }
+                return Ok(TreeNodeRecursion::Jump);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(())
+    })?;
+    if windows.is_empty() {
+        return Ok(());
+    }
+    let replacements: Vec<(Expr, Expr)> = windows
+        .iter()
+        .map(|window| {
+            let output = Column::new_unqualified(window.schema_name().to_string());
+            (window.clone(), col(output))
+        })
+        .collect();
+    scope.plan = LogicalPlanBuilder::window_plan(scope.plan.clone(), windows)?;
+    exprs.for_each_mut(&mut |expr, _| {
+        *expr = super::aggregate::replace(std::mem::take(expr), &replacements)?;
+        Ok(())
+    })
+}
+
+/// `LIMIT n [OFFSET m] BY keys`: the rows of each key numbered in ORDER BY order.
+pub(super) fn limit_by<'a>(
+    scope: &mut Scope<'a>,
+    select: &'a ast::Select,
+    exprs: &mut Exprs,
+) -> Result<()> {
+    let Some(limit) = &select.limit_by else { return Ok(()) };
+    let count = select::row_count(scope, &limit.count, "LIMIT BY")?;
+    let offset = match &limit.offset {
+        Some(offset) => select::row_count(scope, offset, "OFFSET")?,
+        None => None,
+    };
+    let offset = offset.unwrap_or_else(|| lit(0_i64));
+    let number = datafusion::functions_window::expr_fn::row_number()
+        .partition_by(exprs.limit_by.iter().map(|key| key.expr.clone()).collect());
+    let order: Vec<SortExpr> = exprs.order_by.iter().map(|(key, _)| key.clone()).collect();
+    let number = if order.is_empty() { number } else { number.order_by(order) }.build()?;
+    let number = datafusion::logical_expr::cast(number, Type::Int64.to_arrow());
+    let mut kept = number.clone().gt(offset.clone());
+    if let Some(count) = count {
+        kept = kept.and(number.lt_eq(offset + count));
+    }
+    let kept = match exprs.qualify.take() {
+        Some(qualify) => {
+            let message = "LIMIT BY together with QUALIFY is not available yet";
+            return Err(Error::unsupported(message).at(qualify.span));
+        }
+        None => Typed { expr: kept, ty: Type::Bool, span: limit.count.span },
+    };
+    exprs.qualify = Some(kept);
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Every name that `SET` takes, with its type, default and documentation, in one table.
+
+use chrono_tz::Tz;
+
+use crate::error::{Error, ErrorKind, Result, did_you_mean};
+
+/// What a session can change about the meaning of its queries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// See [`SETTINGS`].
+    pub timezone: String,
+    /// See [`SETTINGS`].
+    pub week_starts_monday: bool,
+    /// See [`SETTINGS`].
+    pub hogql_strings: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { timezone: "UTC".to_owned(), week_starts_monday: false, hogql_strings: false }
+    }
+}
+
+/// One row of the settings table.
+#[derive(Debug)]
+pub struct Setting {
+    pub name: &'static str,
+    /// One sentence, then values and what they trade.
+    pub doc: &'static str,
+    get: fn(&Settings) -> String,
+    set: fn(&mut Settings, &str) -> Result<()>,
+}
+
+/// The settings of the engine. Protocols add their own names beside these.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "timezone",
+        doc: "The time zone in which dates and times are computed and shown, as an IANA name.",
+        get: |settings| settings.timezone.clone(),
+        set: |settings, value| {
+            let zone = match value.to_ascii_uppercase().as_str() {
+                "UTC" | "GMT" | "Z" | "ETC/UTC" => Tz::UTC,
+                _ => value.parse::<Tz>().map_err(|_| invalid("timezone", value))?,
+            };
+            settings.timezone = zone.name().to_owned();
+            Ok(())
+        },
+    },
+    Setting {
+        name: "week_start",
+        doc: "The day on which toStartOfWeek begins a week: `sunday` or `monday`.",
+        get: |settings| (if settings.week_starts_monday { "monday" } else { "sunday" }).to_owned(),
+        set: |settings, value| {
+            settings.week_starts_monday = match value.to_ascii_lowercase().as_str() {
+                "sunday" => false,
+                "monday" => true,
+                _ => return Err(invalid("week_start", value)),
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        name: "hogql_strings",
+        doc: "On: backslash escapes in quoted text, as in HogQL. Off: standard SQL strings.",
+        get: |settings| (if settings.hogql_strings { "on" } else { "off" }).to_owned(),
+        set: |settings, value| {
+            settings.hogql_strings = match value.to_ascii_lowercase().as_str() {
+                "on" | "true" | "1" | "yes" => true,
+                "off" | "false" | "0" | "no" => false,
+                _ => return Err(invalid("hogql_strings", value)),
+            };
+            Ok(())
+        },
+    },
+];
+
+impl Settings {
+    /// The value of a setting as text; none when there is no such setting.
+    pub fn get(&self, name: &str) -> Option<String> {
+        find(name).map(|setting| (setting.get)(self))
+    }
+
+    /// Changes a setting.
+    ///
+    /// # Errors
+    /// `InvalidSetting` for an unknown name or a value it cannot take.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        match find(name) {
+            Some(setting) => (setting.set)(self, value),
+            None => {
+                let error =
+                    Error::new(ErrorKind::InvalidSetting, format!("no setting named {name}"));
+                Err(match did_you_mean(name, SETTINGS.iter().map(|setting| setting.name)) {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                })
+            }
+        }
+    }
+}
+
+fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
+}
+
+fn invalid(name: &str, value: &str) -> Error {
+    Error::new(ErrorKind::InvalidSetting, format!("invalid value for {name}: '{value}'"))
+}

@@ -1,0 +1,266 @@
+//! The event store: sorted Parquet files in an object store, under a Delta log.
+//!
+//! A data folder holds `hedgerow.json` (the version of this layout), `projects/<id>.json` (one
+//! small file per project) and `events/` (one table with the events of all projects).
+
+mod durable;
+mod guard;
+mod location;
+mod log;
+mod part;
+mod projects;
+mod reader;
+mod scan;
+mod schema;
+mod writer;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::location::{no_data_folder, open_root};
+use crate::storage::log::delta::DeltaLog;
+use crate::storage::log::{LogSnapshot, TableLog};
+use crate::storage::scan::EventsTable;
+
+pub use crate::storage::location::Location;
+pub use crate::storage::schema::{COMMENT, HIDDEN, events_schema};
+
+pub(crate) use crate::storage::guard::check_project;
+pub(crate) use crate::storage::log::Outcome;
+pub(crate) use crate::storage::part::Part;
+pub(crate) use crate::storage::schema::{
+    DISTINCT_ID_HASH, EVENT, GROUP_COUNT, TEAM_ID, TIMESTAMP, UUID, distinct_id_hash,
+};
+pub(crate) use crate::storage::writer::PartWriter;
+
+/// A project's number: HogQL's `team_id`. No scan can be built without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProjectId(pub i64);
+
+/// All events of all projects. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct EventStore {
+    store: Arc<dyn ObjectStore>,
+    /// The name under which scans refer to the store.
+    url: Url,
+    scan_url: ObjectStoreUrl,
+    log: Arc<dyn TableLog>,
+}
+
+/// One pinned version of the log: a query reads exactly this.
+#[derive(Debug)]
+pub struct Snapshot {
+    log: Arc<LogSnapshot>,
+}
+
+const FORMAT_FILE: &str = "hedgerow.json";
+const FORMAT_VERSION: u32 = 1;
+const EVENTS_FOLDER: &str = "events";
+/// The data folder, wherever it is: what scans and the log call it.
+const ROOT_URL: &str = "hedgerow://data/";
+
+/// What [`FORMAT_FILE`] holds.
+#[derive(Serialize, Deserialize)]
+struct Format {
+    version: u32,
+}
+
+impl EventStore {
+    /// Opens an existing store.
+    ///
+    /// # Errors
+    /// `Storage` when there is none at `location`, it cannot be read, or a newer Hedgerow wrote it.
+    pub async fn open(location: &Location) -> Result<Self> {
+        Self::open_in(open_root(location, false)?, location).await
+    }
+
+    /// Opens a store, creating it where there is none.
+    ///
+    /// # Errors
+    /// `Storage` when it cannot be created or read, or a newer Hedgerow wrote it.
+    pub async fn create(location: &Location) -> Result<Self> {
+        Self::create_in(open_root(location, true)?, location).await
+    }
+
+    /// Opens an existing store whose data folder is the root of `objects`. Listings must come in
+    /// order, and puts must be conditional where they are asked to be.
+    ///
+    /// # Errors
+    /// As for [`EventStore::open`]; they call the store by `location`.
+    pub async fn open_in(objects: Arc<dyn ObjectStore>, location: &Location) -> Result<Self> {
+        match read_format(objects.as_ref()).await? {
+            Some(format) => check_format(&format, location)?,
+            None => return Err(no_data_folder(location)),
+        }
+        let log = DeltaLog::open(&objects, EVENTS_FOLDER).await?;
+        Self::assemble(objects, log)
+    }
+
+    /// Opens a store whose data folder is the root of `objects`, creating it where there is none.
+    ///
+    /// # Errors
+    /// As for [`EventStore::create`]; they call the store by `location`.
+    pub async fn create_in(objects: Arc<dyn ObjectStore>, location: &Location) -> Result<Self> {
+        if let Some(format) = read_format(objects.as_ref()).await? {
+            check_format(&format, location)?;
+        }
+        let log = DeltaLog::create(&objects, EVENTS_FOLDER, events_schema()).await?;
+        // Last, so that a folder with this file is complete.
+        write_format(objects.as_ref()).await?;
+        Self::assemble(objects, log)
+    }
+
+    fn assemble(store: Arc<dyn ObjectStore>, log: DeltaLog) -> Result<Self> {
+        let scan_url = ObjectStoreUrl::parse(ROOT_URL)?;
+        Ok(Self { store, url: root_url()?, scan_url, log: Arc::new(log) })
+    }
+
+    /// The projects by name, in the order of their numbers.
+    ///
+    /// # Errors
+    /// `Storage` when they cannot be read.
+    pub async fn projects(&self) -> Result<Vec<(String, ProjectId)>> {
+        projects::list(self.store.as_ref()).await
+    }
+
+    /// The number of a project, giving it one where it is new.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the name is empty, too long or has control characters; `Storage`.
+    pub async fn create_project(&self, name: &str) -> Result<ProjectId> {
+        projects::create(self.store.as_ref(), name).await
+    }
+
+    /// The newest version, found by reading only what the log gained since the last call.
+    ///
+    /// # Errors
+    /// `Storage` when the log cannot be read.
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>> {
+        Ok(Arc::new(Snapshot { log: self.log.snapshot().await? }))
+    }
+
+    /// The `events` table of one project at one version. Queries over it find the files through
+    /// [`EventStore::object_store`], which their runtime must have registered.
+    pub fn events(&self, snapshot: &Arc<Snapshot>, project: ProjectId) -> Arc<dyn TableProvider> {
+        Arc::new(EventsTable {
+            project,
+            snapshot: Arc::clone(snapshot),
+            store: Arc::clone(&self.store),
+            store_url: self.scan_url.clone(),
+        })
+    }
+
+    /// The object store and the URL under which scans refer to it.
+    pub fn object_store(&self) -> (&Url, &Arc<dyn ObjectStore>) {
+        (&self.url, &self.store)
+    }
+
+    /// Stores a finished file. Nobody sees it before a commit names it.
+    pub(crate) async fn put_part(&self, writer: PartWriter, modified_ms: i64) -> Result<Part> {
+        let (bytes, statistics) = writer.finish()?;
+        let path = format!("{}.parquet", Uuid::now_v7());
+        let part = Part {
+            size_bytes: bytes.len() as u64,
+            modified_ms,
+            sorted: true,
+            statistics: Some(statistics),
+            path,
+        };
+        self.store.put_opts(&part.location()?, bytes.into(), PutMode::Create.into()).await?;
+        Ok(part)
+    }
+
+    /// The rows of a part, with these columns of [`events_schema`], in its types.
+    pub(crate) async fn read_part(
+        &self,
+        part: &Part,
+        columns: &[&str],
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        reader::read_part(&self.store, part, columns).await
+    }
+
+    /// Deletes a part that was never committed. Should that fail, it stays as a file that nobody
+    /// sees.
+    pub(crate) async fn discard_part(&self, part: &Part) {
+        if let Ok(location) = part.location()
+            && let Err(error) = self.store.delete(&location).await
+        {
+            tracing::warn!(%location, %error, "an unused file could not be deleted");
+        }
+    }
+
+    /// Makes parts visible, all at once, if `snapshot` is still the newest version.
+    pub(crate) async fn commit(&self, snapshot: &Snapshot, parts: Vec<Part>) -> Result<Outcome> {
+        self.log.commit(snapshot.log.version, parts).await
+    }
+}
+
+impl Snapshot {
+    /// The files of this version.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Arc<Part>> {
+        self.log.parts.values()
+    }
+
+    /// False when the log shows that the project has no events.
+    pub fn may_have_events(&self, project: ProjectId) -> bool {
+        let id = project.0.into();
+        self.parts().any(|part| part.may_overlap(TEAM_ID, &id, &id))
+    }
+
+    /// The files that an older version did not have.
+    pub(crate) fn parts_since(&self, older: &Self) -> impl Iterator<Item = &Arc<Part>> {
+        self.parts().filter(|part| !older.log.parts.contains_key(&part.path))
+    }
+}
+
+fn root_url() -> Result<Url> {
+    Url::parse(ROOT_URL).map_err(|error| Error::internal(error.to_string()))
+}
+
+async fn read_format(root: &dyn ObjectStore) -> Result<Option<Format>> {
+    match root.get(&Path::from(FORMAT_FILE)).await {
+        Ok(file) => {
+            let format = serde_json::from_slice(&file.bytes().await?).map_err(|error| {
+                Error::new(ErrorKind::Storage, format!("{FORMAT_FILE} is damaged")).caused_by(error)
+            })?;
+            Ok(Some(format))
+        }
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the format file, unless somebody else has.
+async fn write_format(root: &dyn ObjectStore) -> Result<()> {
+    let format = Format { version: FORMAT_VERSION };
+    let bytes = serde_json::to_vec(&format).map_err(|error| Error::internal(error.to_string()))?;
+    let path = Path::from(FORMAT_FILE);
+    match root.put_opts(&path, bytes.into(), PutMode::Create.into()).await {
+        Ok(_) | Err(StoreError::AlreadyExists { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn check_format(format: &Format, location: &Location) -> Result<()> {
+    if format.version <= FORMAT_VERSION {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Storage,
+        format!(
+            "{location} has format {}, and this Hedgerow reads {FORMAT_VERSION}",
+            format.version
+        ),
+    )
+    .hint("Use the newer Hedgerow that wrote it."))
+}

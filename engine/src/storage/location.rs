@@ -1,0 +1,150 @@
+//! Where a data folder is, and the object store rooted at it.
+
+use std::fmt;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::durable::DurableFiles;
+
+/// Where a data folder is: a local path, or an object-store URL (`s3://`, `gs://`, `az://`).
+///
+/// Object stores take their credentials and endpoint from the usual environment variables
+/// (`AWS_*`, `GOOGLE_*`, `AZURE_*`).
+#[derive(Debug, Clone)]
+pub struct Location(pub String);
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&FilePath> for Location {
+    fn from(path: &FilePath) -> Self {
+        Self(path.to_string_lossy().into_owned())
+    }
+}
+
+/// What a location turned out to be.
+enum Place {
+    Folder(PathBuf),
+    Remote(Url),
+}
+
+/// Opens the object store whose root is the data folder. It is used alike for every kind of
+/// location: nothing above this module knows where the bytes are. Listings come in order.
+///
+/// # Errors
+/// `Storage` when the location cannot be understood, or is a local folder that is not there and
+/// `create` is not given.
+pub(crate) fn open_root(location: &Location, create: bool) -> Result<Arc<dyn ObjectStore>> {
+    match parse(location)? {
+        Place::Folder(path) => open_folder(location, &path, create),
+        Place::Remote(url) => open_remote(location, &url, std::env::vars()),
+    }
+}
+
+fn parse(location: &Location) -> Result<Place> {
+    let text = location.0.as_str();
+    let Some((scheme, _)) = text.split_once("://") else {
+        return match text {
+            "" => Err(invalid(location).hint("Give a folder or an object-store URL.")),
+            path => Ok(Place::Folder(PathBuf::from(path))),
+        };
+    };
+    let url = Url::parse(text).map_err(|error| invalid(location).caused_by(error))?;
+    match scheme {
+        "file" => url.to_file_path().map(Place::Folder).map_err(|()| invalid(location)),
+        "s3" | "gs" | "az" => Ok(Place::Remote(url)),
+        _ => Err(invalid(location).hint("Use a local path, s3://, gs:// or az://.")),
+    }
+}
+
+fn open_folder(location: &Location, path: &FilePath, create: bool) -> Result<Arc<dyn ObjectStore>> {
+    if create {
+        std::fs::create_dir_all(path).map_err(|error| {
+            Error::new(ErrorKind::Storage, format!("cannot create {location}: {error}"))
+                .caused_by(error)
+        })?;
+    }
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => no_data_folder(location),
+        _ => Error::new(ErrorKind::Storage, format!("cannot open {location}: {error}"))
+            .caused_by(error),
+    })?;
+    if !metadata.is_dir() {
+        return Err(Error::new(ErrorKind::Storage, format!("{location} is not a folder")));
+    }
+    Ok(Arc::new(DurableFiles::new(path)?))
+}
+
+fn open_remote(
+    location: &Location,
+    url: &Url,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Arc<dyn ObjectStore>> {
+    // The library takes names like `token` and `region` as well, which may mean anything else.
+    let options = environment.filter(|(name, _)| {
+        ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix))
+    });
+    let (store, prefix) = object_store::parse_url_opts(url, options).map_err(|error| {
+        Error::new(ErrorKind::Storage, format!("cannot open {location}: {error}")).caused_by(error)
+    })?;
+    Ok(match prefix == Path::default() {
+        true => Arc::from(store),
+        false => Arc::new(PrefixStore::new(store, prefix)),
+    })
+}
+
+/// The error for a location that holds no store.
+pub(crate) fn no_data_folder(location: &Location) -> Error {
+    Error::new(ErrorKind::Storage, format!("no data folder at {location}")).hint(
+        "Import events to create one, or start the demo; check the path if it should be there.",
+    )
+}
+
+fn invalid(location: &Location) -> Error {
+    Error::new(ErrorKind::Storage, format!("not a data folder or URL: '{location}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: &str, environment: &[(&str, &str)], expected: &str) {
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let location = Location(url.to_owned());
+        let Ok(Place::Remote(url)) = parse(&location) else { panic!("not remote: {url}") };
+        let opened = open_remote(&location, &url, environment);
+        let text = opened.map_or_else(|error| error.message, |store| store.to_string());
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn object_stores_are_set_up_from_the_environment() {
+        let aws = [
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ENDPOINT_URL", "http://localhost:9"),
+            ("AWS_ALLOW_HTTP", "true"),
+        ];
+        check("s3://bucket", &aws, "AmazonS3(bucket)");
+        check("s3://bucket/some/folder", &aws, "some/folder");
+        check("gs://bucket", &[], "GoogleCloudStorage(bucket)");
+        check("az://container", &[("AZURE_STORAGE_ACCOUNT_NAME", "me")], "container: container");
+        check("az://container", &[], "cannot open az://container: ");
+    }
+
+    #[test]
+    fn other_locations_are_refused() {
+        for text in ["", "http://host/path", "s3:/x://y", "ftp://x"] {
+            let error = open_root(&Location(text.to_owned()), false).err();
+            assert_eq!(error.map(|error| error.kind), Some(ErrorKind::Storage), "{text}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The log of a table: which files it consists of at each version. Only the log moves, one
+//! version at a time; files never change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::storage::part::Part;
+
+pub(crate) mod delta;
+
+/// The number of a commit; the first is 0.
+pub(crate) type Version = u64;
+
+/// The files of a table at one version.
+#[derive(Debug, Clone)]
+pub(crate) struct LogSnapshot {
+    pub(crate) version: Version,
+    /// By path. A part that two snapshots share is the same allocation.
+    pub(crate) parts: BTreeMap<String, Arc<Part>>,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is durable, as this version.
+    Committed(Version),
+    /// Somebody else committed first. Nothing has changed; look at the newest version, then
+    /// decide again.
+    Moved,
+}
+
+/// The log of one table.
+#[async_trait]
+pub(crate) trait TableLog: std::fmt::Debug + Send + Sync {
+    /// The newest version. Reads only what the log gained since the last call.
+    async fn snapshot(&self) -> Result<Arc<LogSnapshot>>;
+
+    /// Adds files on top of `expected`, and only on top of that. They appear as a whole.
+    async fn commit(&self, expected: Version, adds: Vec<Part>) -> Result<Outcome>;
+}

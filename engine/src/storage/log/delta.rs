@@ -1,0 +1,232 @@
+//! The log as a Delta table, so that other tools can read it. Nothing of the library's types
+//! leaves this file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema};
+use async_trait::async_trait;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
+use deltalake_core::kernel::{
+    Action, Add, DataType as DeltaType, LogicalFileView, PrimitiveType, StructField,
+};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::{DeltaTable, DeltaTableError};
+use object_store::ObjectStore;
+use object_store::prefix::PrefixStore;
+use tokio::sync::Mutex;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::log::{LogSnapshot, Outcome, TableLog, Version};
+use crate::storage::part::{Part, PartStatistics};
+use crate::storage::root_url;
+use crate::storage::schema::{COMMENT, STATISTICS_COLUMNS};
+use crate::storage::writer::{LAYOUT_KEY, LAYOUT_VERSION};
+
+/// The log of one Delta table.
+#[derive(Debug)]
+pub(crate) struct DeltaLog {
+    log: LogStoreRef,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    table: DeltaTable,
+    snapshot: Arc<LogSnapshot>,
+}
+
+impl DeltaLog {
+    /// Opens the table in the folder `name` of a data folder.
+    ///
+    /// # Errors
+    /// `Storage` when there is none or its log cannot be read.
+    pub(crate) async fn open(root: &Arc<dyn ObjectStore>, name: &str) -> Result<Self> {
+        let log = log_store(root, name)?;
+        let mut table = DeltaTable::new(Arc::clone(&log));
+        table.load().await.map_err(storage_error)?;
+        let snapshot = Arc::new(read_snapshot(&table, None)?);
+        Ok(Self { log, state: Mutex::new(State { table, snapshot }) })
+    }
+
+    /// Creates the table, unless somebody did already.
+    pub(crate) async fn create(
+        root: &Arc<dyn ObjectStore>,
+        name: &str,
+        schema: &Schema,
+    ) -> Result<Self> {
+        let log = log_store(root, name)?;
+        if !log.is_delta_table_location().await.map_err(storage_error)? {
+            let created = CreateBuilder::new()
+                .with_log_store(log)
+                .with_table_name(name)
+                .with_columns(delta_columns(schema)?)
+                .with_configuration(configuration())
+                .with_save_mode(SaveMode::Ignore)
+                .await;
+            match created {
+                Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_)) => {}
+                // Two processes created it at once: the other one's table is as good.
+                Err(DeltaTableError::Transaction { .. }) => {}
+                Err(error) => return Err(storage_error(error)),
+            }
+        }
+        Self::open(root, name).await
+    }
+}
+
+#[async_trait]
+impl TableLog for DeltaLog {
+    async fn snapshot(&self) -> Result<Arc<LogSnapshot>> {
+        let mut state = self.state.lock().await;
+        state.refresh().await?;
+        Ok(Arc::clone(&state.snapshot))
+    }
+
+    async fn commit(&self, expected: Version, adds: Vec<Part>) -> Result<Outcome> {
+        let mut state = self.state.lock().await;
+        if state.snapshot.version != expected {
+            return Ok(Outcome::Moved);
+        }
+        let path = adds.first().map(|part| part.path.clone());
+        let operation =
+            DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        let outcome = CommitBuilder::from(CommitProperties::default().with_max_retries(0))
+            .with_actions(adds.into_iter().map(add_action).collect())
+            .build(
+                Some(state.table.snapshot().map_err(storage_error)?),
+                Arc::clone(&self.log),
+                operation,
+            )
+            .await;
+        match outcome {
+            Ok(done) => {
+                state.refresh().await?;
+                Ok(Outcome::Committed(done.version()))
+            }
+            Err(error) if is_conflict(&error) => {
+                // A put whose answer was lost and that was sent again meets itself: the files
+                // are in the log then.
+                state.refresh().await?;
+                let ours = path.is_some_and(|path| state.snapshot.parts.contains_key(&path));
+                Ok(if ours { Outcome::Committed(state.snapshot.version) } else { Outcome::Moved })
+            }
+            Err(error) => Err(storage_error(error)),
+        }
+    }
+}
+
+impl State {
+    async fn refresh(&mut self) -> Result<()> {
+        self.table.update_state().await.map_err(storage_error)?;
+        if self.table.version() != Some(self.snapshot.version) {
+            self.snapshot = Arc::new(read_snapshot(&self.table, Some(&self.snapshot))?);
+        }
+        Ok(())
+    }
+}
+
+/// The file list; parts that the snapshot before already had are taken over from it.
+fn read_snapshot(table: &DeltaTable, before: Option<&LogSnapshot>) -> Result<LogSnapshot> {
+    let state = table.snapshot().map_err(storage_error)?;
+    let mut parts = BTreeMap::new();
+    for file in state.log_data().iter() {
+        let path = file.path().into_owned();
+        let known = before.and_then(|before| before.parts.get(&path)).cloned();
+        let part = match known {
+            Some(part) => part,
+            None => Arc::new(read_part(&file)?),
+        };
+        parts.insert(path, part);
+    }
+    Ok(LogSnapshot { version: state.version(), parts })
+}
+
+fn read_part(file: &LogicalFileView) -> Result<Part> {
+    if file.deletion_vector_descriptor().is_some() {
+        return Err(Error::new(
+            ErrorKind::Storage,
+            format!(
+                "{} has deleted rows marked by another tool, which cannot be read",
+                file.path()
+            ),
+        ));
+    }
+    #[expect(deprecated, reason = "the only way to the tags of a file")]
+    let add = file.add_action();
+    let layout = add.tags.as_ref().and_then(|tags| tags.get(LAYOUT_KEY)?.as_deref());
+    Ok(Part {
+        size_bytes: add.size.unsigned_abs(),
+        modified_ms: add.modification_time,
+        sorted: layout == Some(LAYOUT_VERSION),
+        statistics: add.stats.as_deref().and_then(PartStatistics::from_json),
+        path: add.path,
+    })
+}
+
+fn add_action(part: Part) -> Action {
+    let layout = (LAYOUT_KEY.to_owned(), Some(LAYOUT_VERSION.to_owned()));
+    Action::Add(Add {
+        tags: part.sorted.then(|| HashMap::from([layout])),
+        stats: part.statistics.as_ref().map(PartStatistics::to_json),
+        path: part.path,
+        size: part.size_bytes.cast_signed(),
+        modification_time: part.modified_ms,
+        data_change: true,
+        ..Add::default()
+    })
+}
+
+/// True for the errors that say: another commit was first.
+fn is_conflict(error: &DeltaTableError) -> bool {
+    match error {
+        DeltaTableError::VersionAlreadyExists(_) => true,
+        DeltaTableError::Transaction { source } => matches!(
+            source,
+            TransactionError::VersionAlreadyExists(_)
+                | TransactionError::MaxCommitAttempts(_)
+                | TransactionError::CommitConflict(_)
+        ),
+        _ => false,
+    }
+}
+
+fn log_store(root: &Arc<dyn ObjectStore>, name: &str) -> Result<LogStoreRef> {
+    let url = root_url()?.join(&format!("{name}/")).map_err(|_| Error::internal("table name"))?;
+    let table: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(root), name));
+    Ok(default_logstore(table, Arc::clone(root), &url, &StorageConfig::default()))
+}
+
+fn configuration() -> [(String, Option<String>); 3] {
+    let entry = |key: &str, value: String| (key.to_owned(), Some(value));
+    [
+        entry("delta.dataSkippingStatsColumns", STATISTICS_COLUMNS.join(",")),
+        entry("delta.checkpointInterval", "100".to_owned()),
+        entry("delta.enableExpiredLogCleanup", "true".to_owned()),
+    ]
+}
+
+fn delta_columns(schema: &Schema) -> Result<Vec<StructField>> {
+    let column = |field: &Arc<arrow::datatypes::Field>| {
+        let primitive = match field.data_type() {
+            DataType::Int64 => PrimitiveType::Long,
+            DataType::Utf8View => PrimitiveType::String,
+            DataType::FixedSizeBinary(_) => PrimitiveType::Binary,
+            DataType::Timestamp(..) => PrimitiveType::Timestamp,
+            other => return Err(Error::internal(format!("no Delta type for {other}"))),
+        };
+        let column =
+            StructField::new(field.name(), DeltaType::Primitive(primitive), field.is_nullable());
+        Ok(match field.metadata().get(COMMENT) {
+            Some(comment) => column.with_metadata([(COMMENT, comment.as_str())]),
+            None => column,
+        })
+    };
+    schema.fields().iter().map(column).collect()
+}
+
+fn storage_error(error: DeltaTableError) -> Error {
+    Error::new(ErrorKind::Storage, format!("cannot use the log: {error}")).caused_by(error)
+}

@@ -1,0 +1,299 @@
+//! A part: one immutable Parquet file of the log, with what the log says about its contents.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use arrow::datatypes::{DataType, SchemaRef};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::datasource::listing::PartitionedFile;
+use object_store::ObjectMeta;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::schema::{TEAM_ID, events_schema};
+use crate::storage::{EVENTS_FOLDER, ProjectId};
+
+/// One file of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Part {
+    /// Relative to the table.
+    pub(crate) path: String,
+    pub(crate) size_bytes: u64,
+    /// Milliseconds since the epoch.
+    pub(crate) modified_ms: i64,
+    /// The rows are in the order of the sort key. Other tools that rewrite files lose it.
+    pub(crate) sorted: bool,
+    /// None when a foreign writer left no statistics.
+    pub(crate) statistics: Option<PartStatistics>,
+}
+
+/// What the log knows about the rows of a part.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct PartStatistics {
+    pub(crate) rows: u64,
+    /// By column name. A column without an entry may hold anything.
+    pub(crate) ranges: BTreeMap<String, Range>,
+    pub(crate) nulls: BTreeMap<String, u64>,
+}
+
+/// The least and greatest value of a column; a side that is None is unbounded.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Range {
+    pub(crate) min: Option<ScalarValue>,
+    pub(crate) max: Option<ScalarValue>,
+}
+
+/// Text longer than this gets no bounds: a cut maximum would be wrong.
+const BOUND_BYTES_MAX: usize = 256;
+
+impl Part {
+    /// Where the file is in the data folder.
+    pub(crate) fn location(&self) -> Result<Path> {
+        let location = Path::parse(format!("{EVENTS_FOLDER}/{}", self.path));
+        location.map_err(|error| {
+            Error::new(ErrorKind::Storage, format!("the log names a strange file: {}", self.path))
+                .caused_by(error)
+        })
+    }
+
+    /// The file for a scan.
+    pub(crate) fn to_file(&self) -> Result<PartitionedFile> {
+        Ok(PartitionedFile::new_from_meta(ObjectMeta {
+            location: self.location()?,
+            last_modified: DateTime::from_timestamp_millis(self.modified_ms).unwrap_or_default(),
+            size: self.size_bytes,
+            e_tag: None,
+            version: None,
+        }))
+    }
+
+    /// True when every row surely belongs to the project.
+    pub(crate) fn is_only(&self, project: ProjectId) -> bool {
+        let id = Some(ScalarValue::Int64(Some(project.0)));
+        self.range(TEAM_ID).is_some_and(|range| range.min == id && range.max == id)
+    }
+
+    /// False when the log shows that no value of a column lies between these two.
+    pub(crate) fn may_overlap(
+        &self,
+        column: &str,
+        first: &ScalarValue,
+        last: &ScalarValue,
+    ) -> bool {
+        self.range(column).is_none_or(|range| {
+            range.min.as_ref().is_none_or(|min| min <= last)
+                && range.max.as_ref().is_none_or(|max| max >= first)
+        })
+    }
+
+    /// What is known about the values of a column.
+    pub(crate) fn range(&self, column: &str) -> Option<&Range> {
+        self.statistics.as_ref()?.ranges.get(column)
+    }
+}
+
+/// The statistics of an `add` action, as the Delta protocol lays them out.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeltaStatistics {
+    num_records: u64,
+    #[serde(default)]
+    min_values: BTreeMap<String, Value>,
+    #[serde(default)]
+    max_values: BTreeMap<String, Value>,
+    #[serde(default)]
+    null_count: BTreeMap<String, Value>,
+}
+
+impl PartStatistics {
+    /// The JSON text for the log.
+    pub(crate) fn to_json(&self) -> String {
+        let side = |pick: fn(&Range) -> &Option<ScalarValue>| {
+            self.ranges
+                .iter()
+                .filter_map(|(name, range)| Some((name.clone(), to_json(pick(range).as_ref()?)?)))
+                .collect()
+        };
+        let statistics = DeltaStatistics {
+            num_records: self.rows,
+            min_values: side(|range| &range.min),
+            max_values: side(|range| &range.max),
+            null_count: self.nulls.iter().map(|(name, n)| (name.clone(), (*n).into())).collect(),
+        };
+        // A map with text keys always serialises.
+        serde_json::to_string(&statistics).unwrap_or_default()
+    }
+
+    /// Reads the JSON text of the log; none when it says nothing usable.
+    pub(crate) fn from_json(text: &str) -> Option<Self> {
+        let delta: DeltaStatistics = serde_json::from_str(text).ok()?;
+        let ranges = events_schema().fields().iter().filter_map(|field| {
+            let name = field.name();
+            let bound = |values: &BTreeMap<String, Value>, end| {
+                from_json(values.get(name)?, field.data_type(), end)
+            };
+            let min = bound(&delta.min_values, End::Min);
+            let max = bound(&delta.max_values, End::Max);
+            (min.is_some() || max.is_some()).then(|| (name.clone(), Range { min, max }))
+        });
+        let nulls =
+            delta.null_count.iter().filter_map(|(name, n)| Some((name.clone(), n.as_u64()?)));
+        Some(Self { rows: delta.num_records, ranges: ranges.collect(), nulls: nulls.collect() })
+    }
+}
+
+fn to_json(value: &ScalarValue) -> Option<Value> {
+    match value {
+        ScalarValue::Int64(Some(number)) => Some((*number).into()),
+        ScalarValue::Utf8View(Some(text)) if text.len() <= BOUND_BYTES_MAX => {
+            Some(text.as_str().into())
+        }
+        ScalarValue::TimestampMicrosecond(Some(micros), _) => {
+            let time = DateTime::<Utc>::from_timestamp_micros(*micros)?;
+            Some(time.to_rfc3339_opts(SecondsFormat::Micros, true).into())
+        }
+        _ => None,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Min,
+    Max,
+}
+
+fn from_json(value: &Value, data_type: &DataType, end: End) -> Option<ScalarValue> {
+    match data_type {
+        DataType::Int64 => Some(ScalarValue::Int64(Some(value.as_i64()?))),
+        DataType::Utf8View => Some(ScalarValue::Utf8View(Some(value.as_str()?.to_owned()))),
+        DataType::Timestamp(_, zone) => {
+            let micros = timestamp_bound(value.as_str()?, end)?;
+            Some(ScalarValue::TimestampMicrosecond(Some(micros), zone.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// Other writers cut timestamps down to milliseconds, which makes a maximum up to one
+/// millisecond too small.
+fn timestamp_bound(text: &str, end: End) -> Option<i64> {
+    let micros = match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => time.timestamp_micros(),
+        Err(_) => {
+            let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+            let parsed = formats.iter().find_map(|format| {
+                NaiveDateTime::parse_from_str(text.trim_end_matches('Z'), format).ok()
+            });
+            parsed?.and_utc().timestamp_micros()
+        }
+    };
+    let digits = text
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.bytes().take_while(u8::is_ascii_digit).count());
+    Some(if end == End::Max && digits < 6 { micros.saturating_add(999) } else { micros })
+}
+
+/// The statistics of several parts, in the form that pruning asks for.
+pub(crate) struct PartsStatistics<'a> {
+    pub(crate) parts: &'a [Arc<Part>],
+    pub(crate) schema: SchemaRef,
+}
+
+impl PartsStatistics<'_> {
+    fn bounds(
+        &self,
+        column: &Column,
+        pick: impl Fn(&Range) -> &Option<ScalarValue>,
+    ) -> Option<ArrayRef> {
+        let data_type = self.schema.field_with_name(&column.name).ok()?.data_type();
+        let unknown = ScalarValue::try_new_null(data_type).ok()?;
+        let values = self.parts.iter().map(|part| {
+            let bound = part.range(&column.name).and_then(|range| pick(range).clone());
+            bound.unwrap_or_else(|| unknown.clone())
+        });
+        ScalarValue::iter_to_array(values).ok()
+    }
+}
+
+impl PruningStatistics for PartsStatistics<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, |range| &range.min)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, |range| &range.max)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        let counts = self.parts.iter().map(|part| {
+            part.statistics.as_ref().and_then(|known| known.nulls.get(&column.name).copied())
+        });
+        Some(Arc::new(counts.collect::<UInt64Array>()))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        let counts = self.parts.iter().map(|part| part.statistics.as_ref().map(|known| known.rows));
+        Some(Arc::new(counts.collect::<UInt64Array>()))
+    }
+
+    fn contained(
+        &self,
+        _column: &Column,
+        _values: &std::collections::HashSet<ScalarValue>,
+    ) -> Option<BooleanArray> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(micros: i64) -> Option<ScalarValue> {
+        Some(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+    }
+
+    #[test]
+    fn statistics_survive_the_log() {
+        let text = |value: &str| Some(ScalarValue::Utf8View(Some(value.to_owned())));
+        let statistics = PartStatistics {
+            rows: 3,
+            ranges: BTreeMap::from([
+                ("event".to_owned(), Range { min: text("a"), max: text("z") }),
+                ("timestamp".to_owned(), Range { min: time(-1), max: time(1_000_001) }),
+            ]),
+            nulls: BTreeMap::from([("event".to_owned(), 0)]),
+        };
+        assert_eq!(PartStatistics::from_json(&statistics.to_json()), Some(statistics));
+    }
+
+    #[test]
+    fn long_text_has_no_bound() {
+        let max = Some(ScalarValue::Utf8View(Some("x".repeat(BOUND_BYTES_MAX + 1))));
+        let statistics = PartStatistics {
+            rows: 1,
+            ranges: BTreeMap::from([("event".to_owned(), Range { min: None, max })]),
+            nulls: BTreeMap::new(),
+        };
+        let read = PartStatistics::from_json(&statistics.to_json()).unwrap();
+        assert!(read.ranges.is_empty());
+    }
+
+    #[test]
+    fn millisecond_bounds_of_other_writers_are_widened() {
+        let json = r#"{"numRecords":1,
+            "minValues":{"timestamp":"1970-01-01T00:00:00.001Z"},
+            "maxValues":{"timestamp":"1970-01-01T00:00:00.001Z"}}"#;
+        let read = PartStatistics::from_json(json).unwrap();
+        assert_eq!(read.ranges["timestamp"], Range { min: time(1000), max: time(1999) });
+    }
+}

@@ -1,0 +1,138 @@
+//! Sorted events → the bytes of a Parquet file and what the log will say about it.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{max, max_string_view, min, min_string_view};
+use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use bytes::Bytes;
+use datafusion::common::ScalarValue;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+use crate::error::{Error, Result};
+use crate::storage::part::{PartStatistics, Range};
+use crate::storage::schema::{
+    DISTINCT_ID_HASH, SORT_KEY, STATISTICS_COLUMNS, TIMESTAMP, UUID, events_schema,
+};
+
+/// The key that says how a file is laid out, in its footer and in the log.
+pub(crate) const LAYOUT_KEY: &str = "hedgerow.layout";
+/// The layout written here.
+pub(crate) const LAYOUT_VERSION: &str = "1";
+
+/// Small enough that pruning a group saves much, large enough that its columns are read in long
+/// runs.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+const ROW_GROUP_BYTES: usize = 256 << 20;
+const PAGE_ROWS: usize = 20_000;
+
+/// Writes one file.
+#[derive(Debug)]
+pub(crate) struct PartWriter {
+    parquet: ArrowWriter<Vec<u8>>,
+    statistics: PartStatistics,
+}
+
+impl PartWriter {
+    pub(crate) fn new() -> Result<Self> {
+        // The Arrow schema is left out of the file: its view types are news to many readers.
+        let options =
+            ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
+        let schema = Arc::clone(events_schema());
+        let parquet =
+            ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(write_error)?;
+        Ok(Self { parquet, statistics: PartStatistics::default() })
+    }
+
+    /// Appends rows that do not come before those already written.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.parquet.write(batch).map_err(write_error)?;
+        add_statistics(&mut self.statistics, batch);
+        Ok(())
+    }
+
+    /// The whole file.
+    pub(crate) fn finish(self) -> Result<(Bytes, PartStatistics)> {
+        let bytes = self.parquet.into_inner().map_err(write_error)?;
+        Ok((bytes.into(), self.statistics))
+    }
+}
+
+fn properties() -> Result<WriterProperties> {
+    let schema = events_schema();
+    let sorting = SORT_KEY.iter().filter_map(|name| {
+        let column_idx = i32::try_from(schema.index_of(name).ok()?).ok()?;
+        Some(SortingColumn { column_idx, descending: false, nulls_first: false })
+    });
+    let layout = KeyValue::new(LAYOUT_KEY.to_owned(), LAYOUT_VERSION.to_owned());
+    let mut properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(concat!("hedgerow ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(Some(sorting.collect()))
+        .set_key_value_metadata(Some(vec![layout]));
+    // Values that hardly repeat: a dictionary would cost time and be given up anyway.
+    for name in ["properties", UUID] {
+        properties = properties
+            .set_column_dictionary_enabled(ColumnPath::from(name), false)
+            .set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk);
+    }
+    // Close to each other after sorting.
+    for name in [TIMESTAMP, "created_at", DISTINCT_ID_HASH] {
+        properties = properties
+            .set_column_dictionary_enabled(ColumnPath::from(name), name == "created_at")
+            .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
+    }
+    Ok(properties.build())
+}
+
+fn add_statistics(statistics: &mut PartStatistics, batch: &RecordBatch) {
+    statistics.rows += batch.num_rows() as u64;
+    for name in STATISTICS_COLUMNS {
+        let Some(column) = batch.column_by_name(name) else { continue };
+        *statistics.nulls.entry(name.to_owned()).or_default() += column.null_count() as u64;
+        let Some((least, greatest)) = bounds(column) else { continue };
+        let range =
+            statistics.ranges.entry(name.to_owned()).or_insert(Range { min: None, max: None });
+        if range.min.as_ref().is_none_or(|min| least < *min) {
+            range.min = Some(least);
+        }
+        if range.max.as_ref().is_none_or(|max| greatest > *max) {
+            range.max = Some(greatest);
+        }
+    }
+}
+
+fn bounds(column: &ArrayRef) -> Option<(ScalarValue, ScalarValue)> {
+    match column.data_type() {
+        DataType::Int64 => {
+            let column = column.as_primitive::<Int64Type>();
+            Some((min(column)?.into(), max(column)?.into()))
+        }
+        DataType::Timestamp(_, zone) => {
+            let column = column.as_primitive::<TimestampMicrosecondType>();
+            let scalar = |value| ScalarValue::TimestampMicrosecond(Some(value), zone.clone());
+            Some((scalar(min(column)?), scalar(max(column)?)))
+        }
+        DataType::Utf8View => {
+            let column = column.as_string_view();
+            let scalar = |value: &str| ScalarValue::Utf8View(Some(value.to_owned()));
+            Some((scalar(min_string_view(column)?), scalar(max_string_view(column)?)))
+        }
+        _ => None,
+    }
+}
+
+fn write_error(error: ParquetError) -> Error {
+    Error::internal(format!("cannot encode Parquet: {error}")).caused_by(error)
+}

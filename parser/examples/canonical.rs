@@ -1,0 +1,24 @@
+//! Reads one statement a line and prints its canonical text, or what is wrong with it.
+//! With `-e` the lines are expressions. Used to compare with other parsers of the language.
+
+use std::io::{BufRead, Write};
+
+use hedgerow_parser::{Strings, parse_expr, parse_query};
+
+fn main() -> std::io::Result<()> {
+    let exprs = std::env::args().any(|argument| argument == "-e");
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let result = if exprs {
+            parse_expr(&line, Strings::Hogql).map(|expr| expr.to_string())
+        } else {
+            parse_query(&line, Strings::Hogql).map(|query| query.to_string())
+        };
+        match result {
+            Ok(text) => writeln!(out, "OK {text}")?,
+            Err(error) => writeln!(out, "ERR {error} {:?}", error.span.range())?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! Forms that begin with a word of the grammar: CASE, CAST, INTERVAL, NOT and their like. Each is
+//! taken only where what follows fits; otherwise the word is an ordinary name.
+
+use super::Parser;
+use super::expr::power;
+use crate::Result;
+use crate::ast::{Call, Columns, Expr, ExprKind, Ident, Literal};
+use crate::error::{SyntaxError, SyntaxErrorKind};
+use crate::token::{Keyword, TokenKind};
+
+/// A production that begins at the current token.
+pub(super) type Production<P> = fn(&mut P) -> Result<Expr>;
+
+/// How the operand that a keyword begins goes on.
+pub(super) enum SpecialForm<P> {
+    /// An operand that can have postfix forms.
+    Operand(Production<P>),
+    /// An operator before its operand.
+    Prefix(Production<P>),
+    /// `lambda x: e`, whose body depends on what surrounds it.
+    Lambda,
+}
+
+impl Parser<'_> {
+    /// The form that this keyword begins here, if it begins one. Only looks ahead; a function is
+    /// returned rather than a result so that the recursion through here stays light.
+    pub(super) fn special_form(&self, keyword: Keyword) -> Option<SpecialForm<Self>> {
+        let next = self.nth(1);
+        let is_call = next == TokenKind::OpenParen;
+        let is_text = matches!(next, TokenKind::String | TokenKind::EscapeString);
+        let operand: Production<Self> = match keyword {
+            Keyword::Null => Self::null,
+            Keyword::Inf | Keyword::Infinity | Keyword::NaN => Self::unsigned_number,
+            Keyword::Not if is_call && !self.begins_query(2) => Self::not_call,
+            Keyword::Not if self.negates(1) => return Some(SpecialForm::Prefix(Self::not_prefix)),
+            Keyword::Case if self.tokens[self.at].link > 0 => Self::case,
+            Keyword::Cast if is_call => Self::cast,
+            Keyword::TryCast if is_call => Self::cast,
+            // Without a unit, `interval 1 days` is nothing else either: the error names the units.
+            Keyword::Interval if is_text || next.is_number() || self.is_interval() => {
+                Self::interval
+            }
+            Keyword::Date if is_text => Self::date_literal,
+            Keyword::Timestamp if is_text => Self::timestamp_literal,
+            Keyword::Substring if is_call => Self::substring,
+            Keyword::Trim if is_call && self.is_trim_side() => Self::trim,
+            Keyword::Extract if is_call && self.nth_is(3, Keyword::From) => Self::extract,
+            Keyword::Array if next == TokenKind::OpenBracket => Self::array_word,
+            Keyword::Columns if is_call && self.nth(2) != TokenKind::CloseParen => Self::columns,
+            Keyword::Lambda
+                if next.is_name() && matches!(self.nth(2), TokenKind::Comma | TokenKind::Colon) =>
+            {
+                return Some(SpecialForm::Lambda);
+            }
+            _ => return None,
+        };
+        Some(SpecialForm::Operand(operand))
+    }
+
+    fn null(&mut self) -> Result<Expr> {
+        Ok(Expr::new(ExprKind::Literal(Literal::Null), self.advance().span))
+    }
+
+    pub(super) fn unsigned_number(&mut self) -> Result<Expr> {
+        self.number(self.span(), false)
+    }
+
+    fn date_literal(&mut self) -> Result<Expr> {
+        self.typed_literal("toDate")
+    }
+
+    fn timestamp_literal(&mut self) -> Result<Expr> {
+        self.typed_literal("toDateTime")
+    }
+
+    // ----- NOT ----------------------------------------------------------------------------
+
+    /// Whether NOT before this token negates, rather than being a name itself.
+    fn negates(&self, distance: usize) -> bool {
+        match self.nth(distance) {
+            TokenKind::Keyword(Keyword::Not) => true,
+            TokenKind::Keyword(word) if word.follows_operand() => self.is_function_word(distance),
+            _ => self.begins_operand(distance),
+        }
+    }
+
+    fn not_prefix(&mut self) -> Result<Expr> {
+        let start = self.span();
+        self.advance();
+        let operand = self.expr_at(power::NOT)?;
+        self.grow()?;
+        Ok(Expr::new(ExprKind::Not(Box::new(operand)), self.span_from(start)))
+    }
+
+    /// `NOT (a) = b` is `(NOT a) = b`: before a parenthesis the word is a function. With one
+    /// plain argument the function is the operator.
+    fn not_call(&mut self) -> Result<Expr> {
+        let token = self.advance();
+        let name = self.ident_of(token)?;
+        let call = self.call(name)?;
+        let span = call.span;
+        let kind = match call.kind {
+            ExprKind::Call(mut call) if call.is_plain() && call.args.len() == 1 => {
+                call.args.pop().map(|arg| ExprKind::Not(Box::new(arg)))
+            }
+            kind => Some(kind),
+        };
+        kind.map(|kind| Expr::new(kind, span)).ok_or_else(|| self.unexpected("an expression"))
+    }
+
+    // ----- CASE ---------------------------------------------------------------------------
+
+    fn case(&mut self) -> Result<Expr> {
+        let start = self.span();
+        self.advance();
+        let operand = match self.is(Keyword::When) {
+            true => None,
+            false => Some(Box::new(self.expr()?)),
+        };
+        let mut branches = Vec::new();
+        while self.eat_keyword(Keyword::When) {
+            let condition = self.expr()?;
+            self.expect_keyword(Keyword::Then, "THEN")?;
+            branches.push((condition, self.expr()?));
+        }
+        if branches.is_empty() {
+            return Err(self.unexpected("WHEN"));
+        }
+        let otherwise = match self.eat_keyword(Keyword::Else) {
+            true => Some(Box::new(self.expr()?)),
+            false => None,
+        };
+        if !self.is(Keyword::End) {
+            let expected = if otherwise.is_some() { "END" } else { "WHEN, ELSE or END" };
+            return Err(self.unexpected(expected));
+        }
+        self.advance();
+        self.grow()?;
+        let kind = ExprKind::Case { operand, branches, otherwise };
+        Ok(Expr::new(kind, self.span_from(start)))
+    }
+
+    // ----- CAST and INTERVAL --------------------------------------------------------------
+
+    /// `CAST(e AS T)`, `TRY_CAST(e AS T)`, or a call of a function by that name.
+    fn cast(&mut self) -> Result<Expr> {
+        let start = self.span();
+        let safe = self.is(Keyword::TryCast);
+        if self.nth(2) == TokenKind::CloseParen {
+            let token = self.advance();
+            let name = self.ident_of(token)?;
+            return self.call(name);
+        }
+        let word = self.advance();
+        self.advance();
+        let expr = Box::new(self.expr_without_alias()?);
+        if !self.eat_keyword(Keyword::As) {
+            let name = self.ident_of(word)?;
+            return self.call_after_first(name, *expr);
+        }
+        let target = self.type_name()?;
+        self.expect(TokenKind::CloseParen, "`)`")?;
+        self.grow()?;
+        let kind = ExprKind::Cast { expr, target, safe };
+        Ok(Expr::new(kind, self.span_from(start)))
+    }
+
+    /// `INTERVAL e UNIT`, `INTERVAL '5 minutes'`.
+    fn interval(&mut self) -> Result<Expr> {
+        let start = self.span();
+        // A text without a unit after it holds its own; everything else is an expression.
+        let is_text = !self.is_interval()
+            && matches!(self.nth(1), TokenKind::String | TokenKind::EscapeString);
+        self.advance();
+        let kind = if is_text {
+            let span = self.span();
+            let text = self.string("an interval")?;
+            self.interval_text(&text, span)?
+        } else {
+            let value = Box::new(self.expr_without_alias()?);
+            ExprKind::Interval { value, unit: self.interval_unit()? }
+        };
+        self.grow()?;
+        Ok(Expr::new(kind, self.span_from(start)))
+    }
+
+    // ----- SQL's functions with words between their arguments ------------------------------
+
+    /// `SUBSTRING(e FROM a [FOR b])` as the call it abbreviates.
+    fn substring(&mut self) -> Result<Expr> {
+        let word = self.advance();
+        let name = self.ident_of(word)?;
+        if !self.begins_operand(1) || self.begins_query(1) || self.nth_is(1, Keyword::Distinct) {
+            return self.call(name);
+        }
+        self.advance();
+        let first = self.expr()?;
+        if !self.eat_keyword(Keyword::From) {
+            return self.call_after_first(name, first);
+        }
+        let mut args = vec![first, self.expr()?];
+        if self.eat_keyword(Keyword::For) {
+            args.push(self.expr()?);
+        }
+        self.expect(TokenKind::CloseParen, "FOR or `)`")?;
+        self.grow()?;
+        Ok(self.simple_call(name, args))
+    }
+
+    fn is_trim_side(&self) -> bool {
+        matches!(
+            self.nth(2),
+            TokenKind::Keyword(Keyword::Both | Keyword::Leading | Keyword::Trailing)
+        ) && matches!(self.nth(3), TokenKind::String | TokenKind::EscapeString)
+    }
+
+    /// `TRIM(BOTH 'c' FROM e)` as the call it abbreviates.
+    fn trim(&mut self) -> Result<Expr> {
+        let word = self.advance();
+        self.advance();
+        let side = self.advance();
+        let function = match side.kind {
+            TokenKind::Keyword(Keyword::Leading) => "trimLeft",
+            TokenKind::Keyword(Keyword::Trailing) => "trimRight",
+            _ => "trim",
+        };
+        let characters_span = self.span();
+        let characters = self.string("the characters to trim")?;
+        self.expect_keyword(Keyword::From, "FROM")?;
+        let text = self.expr()?;
+        self.expect(TokenKind::CloseParen, "`)`")?;
+        let characters = Expr::new(ExprKind::Literal(Literal::String(characters)), characters_span);
+        self.grow()?;
+        Ok(self.simple_call(Ident::new(function, word.span), vec![text, characters]))
+    }
+
+    fn simple_call(&self, name: Ident, args: Vec<Expr>) -> Expr {
+        let span = self.span_from(name.span);
+        Expr::new(ExprKind::Call(Box::new(Call::new(name, args))), span)
+    }
+
+    fn extract(&mut self) -> Result<Expr> {
+        let part = self.slice(self.tokens[self.at + 2].span).to_ascii_lowercase();
+        let error = SyntaxError::new("EXTRACT is not supported", self.span())
+            .kind(SyntaxErrorKind::Unsupported);
+        let function = match part.as_str() {
+            "year" => "toYear",
+            "quarter" => "toQuarter",
+            "month" => "toMonth",
+            "week" => "toISOWeek",
+            "day" => "toDayOfMonth",
+            "hour" => "toHour",
+            "minute" => "toMinute",
+            "second" => "toSecond",
+            "epoch" => "toUnixTimestamp",
+            "dow" => "toDayOfWeek",
+            "doy" => "toDayOfYear",
+            _ => return Err(error.hint("Use a function such as toYear or toDayOfWeek.")),
+        };
+        Err(error.hint(format!("Use {function}(…).")))
+    }
+
+    // ----- COLUMNS and LAMBDA -------------------------------------------------------------
+
+    /// `COLUMNS('regex')`, `COLUMNS(a, b)`, `COLUMNS(* EXCLUDE (a))`.
+    pub(super) fn columns(&mut self) -> Result<Expr> {
+        let start = self.span();
+        self.advance();
+        let items = self.plain_args()?;
+        let columns = match items.as_slice() {
+            [Expr { kind: ExprKind::Literal(Literal::String(regex)), .. }] => {
+                Columns::Regex(regex.clone())
+            }
+            [Expr { kind: ExprKind::Star(star), .. }] => Columns::Star(star.clone()),
+            _ => Columns::List(items),
+        };
+        self.grow()?;
+        Ok(Expr::new(ExprKind::Columns(Box::new(columns)), self.span_from(start)))
+    }
+
+    /// `lambda x, y: e`.
+    pub(super) fn lambda_word(&mut self, min: u8) -> Result<Expr> {
+        let start = self.span();
+        self.advance();
+        let params = self.ident_list("a parameter name")?;
+        self.expect(TokenKind::Colon, "`,` or `:`")?;
+        self.lambda_of(params, min, start)
+    }
+}

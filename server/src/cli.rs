@@ -1,0 +1,84 @@
+//! The command line. Every option is a flag, an environment variable and a line of the
+//! configuration file; the flag wins over the variable, the variable over the file.
+
+pub(crate) mod demo;
+pub(crate) mod failure;
+pub(crate) mod import;
+mod lines;
+mod meter;
+mod output;
+mod parse;
+pub(crate) mod query;
+pub(crate) mod server;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+use failure::Failure;
+
+/// An SQL-first analytics database for product events that speaks HogQL.
+#[derive(Debug, Parser)]
+#[command(name = "hedgerow", version, propagate_version = true)]
+struct Cli {
+    /// Configuration file in TOML: the options of each command under its name, with `_` for `-`.
+    #[arg(long, global = true, value_name = "FILE", env = "HEDGEROW_CONFIG")]
+    config: Option<PathBuf>,
+    /// What is logged on stderr: error, warn, info, debug, trace, or per module as in
+    /// `warn,hedgerow=debug`. Default: warn.
+    #[arg(long, global = true, value_name = "FILTER", env = "HEDGEROW_LOG")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Seed a data folder with a demo product, and serve it.
+    Demo(demo::Options),
+    /// Serve a data folder over Postgres wire, Arrow Flight SQL and HTTP.
+    Server(server::Options),
+    /// Import events from files into a data folder.
+    Import(import::Options),
+    /// Run a query on a data folder, without a server.
+    Query(query::Options),
+    /// Print the canonical form of a statement read from stdin.
+    Parse(parse::Options),
+}
+
+/// Runs the program: 0 for success, 1 for an error, 2 for wrong usage.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let config = Config::read(cli.config.as_deref())?;
+    let filter = cli.log.or(config.log).unwrap_or_else(|| "warn".to_owned());
+    let filter = EnvFilter::try_new(&filter)
+        .map_err(|_| Failure::new(format!("cannot read the log filter '{filter}'")))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match cli.command {
+        Command::Demo(options) => block_on(demo::run(options.over(config.demo, config.engine))),
+        Command::Server(options) => {
+            block_on(server::run(options.over(config.server, config.engine)))
+        }
+        Command::Import(options) => block_on(import::run(options.over(config.import))),
+        Command::Query(options) => block_on(query::run(options.over(config.query, config.engine))),
+        Command::Parse(options) => parse::run(&options),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?
+        .block_on(work)
+}

@@ -1,0 +1,145 @@
+//! `hedgerow query`: the engine inside this process.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use futures::StreamExt;
+use hedgerow_engine::{Engine, Location, ResultStream, Session, SessionOptions};
+use hedgerow_parser::Strings;
+use serde::Deserialize;
+
+use super::failure::Failure;
+use super::lines::answer_all;
+use super::output::{Format, Sink};
+use crate::config::{EngineFlags, fill};
+use crate::server::DEFAULT_PROJECT;
+use crate::values::{columns, json, types};
+
+/// Options of `hedgerow query`.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Data folder, or object-store URL (s3://, gs://, az://). Without it, the query runs on
+    /// an engine without data.
+    #[arg(long, value_name = "DIR|URL", env = "HEDGEROW_DATA")]
+    data: Option<String>,
+    /// Project whose data is queried. Default: default.
+    #[arg(long, value_name = "NAME", env = "HEDGEROW_PROJECT")]
+    project: Option<String>,
+    /// Form of the result. Default: table.
+    #[arg(long, value_enum, value_name = "FORMAT", env = "HEDGEROW_QUERY_FORMAT")]
+    format: Option<Format>,
+    /// File for the result, instead of stdout.
+    #[arg(long, short, value_name = "FILE", env = "HEDGEROW_QUERY_OUTPUT")]
+    output: Option<PathBuf>,
+    /// Time zone in which times are computed and shown, as an IANA name. Default: UTC.
+    #[arg(long, value_name = "ZONE", env = "HEDGEROW_TIMEZONE")]
+    timezone: Option<String>,
+    /// Read lines of {"id", "sql"} from stdin and answer each with a line of
+    /// {"id", "ok", "columns", "types", "rows"}, or
+    /// {"id", "ok", "sqlstate", "message", "position", "hint"}.
+    #[arg(long, conflicts_with_all = ["sql", "format", "output"], env = "HEDGEROW_QUERY_MANY")]
+    #[serde(skip)]
+    many: bool,
+    #[command(flatten)]
+    #[serde(skip)]
+    engine: EngineFlags,
+    /// The query; - or nothing reads it from stdin.
+    #[serde(skip)]
+    sql: Option<String>,
+}
+
+impl Options {
+    /// These options, and those of the file where they say nothing.
+    #[must_use]
+    pub(crate) fn over(mut self, file: Self, engine: EngineFlags) -> Self {
+        self.engine = self.engine.over(engine);
+        fill!(self, file; data, project, format, output, timezone);
+        self
+    }
+}
+
+/// Runs one query, or many.
+///
+/// # Errors
+/// Any error of the store or the query.
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let engine = match &options.data {
+        Some(data) => Engine::open(&Location(data.clone()), options.engine.options()).await?,
+        None => Engine::without_store(&options.engine.options())?,
+    };
+    let project = options.project.clone().unwrap_or_else(|| DEFAULT_PROJECT.to_owned());
+    let session = engine.session(SessionOptions { project, strings: Strings::Hogql }).await?;
+    if let Some(zone) = &options.timezone {
+        session.set("timezone", zone)?;
+    }
+    if options.many {
+        let runtime = tokio::runtime::Handle::current();
+        return tokio::task::block_in_place(|| {
+            answer_all(|sql| runtime.block_on(answer(&session, sql)))
+        });
+    }
+    let sql = match options.sql.as_deref() {
+        None | Some("-") => {
+            let mut text = String::new();
+            io::stdin().lock().read_to_string(&mut text)?;
+            text
+        }
+        Some(sql) => sql.to_owned(),
+    };
+    let stream = session.query(&sql).await.map_err(|error| Failure::about(&error, &sql))?;
+    for notice in stream.notices() {
+        let hint = notice.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        writeln!(io::stderr(), "notice: {}{hint}", notice.message)?;
+    }
+    write(&options, &session, stream, &sql).await
+}
+
+async fn write(
+    options: &Options,
+    session: &Session,
+    mut stream: ResultStream,
+    sql: &str,
+) -> Result<(), Failure> {
+    let format = options.format.unwrap_or_default();
+    let target: Box<dyn Write + Send> =
+        match &options.output {
+            Some(path) => Box::new(File::create(path).map_err(|error| {
+                Failure::new(format!("cannot create {}: {error}", path.display()))
+            })?),
+            None if format.is_binary() && io::stdout().is_terminal() => {
+                return Err(Failure::new("this format is binary: name a file with --output"));
+            }
+            None => Box::new(io::stdout()),
+        };
+    let zone = session.settings().timezone.parse().unwrap_or_default();
+    let mut sink = Sink::open(format, target, stream.schema(), zone)?;
+    while let Some(batch) = stream.next().await {
+        sink.write(&batch.map_err(|error| Failure::about(&error, sql))?)?;
+    }
+    sink.finish()
+}
+
+/// The answer to one of many queries, without its id.
+async fn answer(session: &Session, sql: &str) -> hedgerow_engine::Result<String> {
+    let mut stream = session.query(sql).await?;
+    let schema = Arc::clone(stream.schema());
+    let types = types(&schema);
+    let mut answer = json::header(&schema, &types);
+    answer.push_str(",\"rows\":[");
+    let mut first = true;
+    while let Some(batch) = stream.next().await.transpose()? {
+        let columns = columns(&types, &batch)?;
+        for row in 0..batch.num_rows() {
+            if !std::mem::take(&mut first) {
+                answer.push(',');
+            }
+            json::write_row(&mut answer, &columns, row);
+        }
+    }
+    answer.push(']');
+    Ok(answer)
+}

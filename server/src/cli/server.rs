@@ -1,0 +1,143 @@
+//! `hedgerow server`.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::Args;
+use hedgerow_engine::{Engine, Location};
+use serde::Deserialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::failure::Failure;
+use crate::config::{EngineFlags, fill};
+use crate::server::{Addresses, DEFAULT_PROJECT, Lifecycle, Server};
+
+/// Options of `hedgerow server`.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Data folder, or object-store URL (s3://, gs://, az://).
+    #[arg(long, value_name = "DIR|URL", env = "HEDGEROW_DATA")]
+    data: Option<String>,
+    #[command(flatten)]
+    #[serde(skip)]
+    engine: EngineFlags,
+    /// Where the server listens.
+    #[command(flatten)]
+    pub listen: Listen,
+}
+
+/// Where a server listens, and how it ends.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Listen {
+    /// Address of the Postgres wire; port 0 takes a free one. Default: 127.0.0.1:5433.
+    #[arg(long, value_name = "ADDR", env = "HEDGEROW_PG")]
+    pg: Option<String>,
+    /// Address of Arrow Flight SQL; port 0 takes a free one. Default: 127.0.0.1:5434.
+    #[arg(long, value_name = "ADDR", env = "HEDGEROW_FLIGHT")]
+    flight: Option<String>,
+    /// Address of HTTP; port 0 takes a free one. Default: 127.0.0.1:5435.
+    #[arg(long, value_name = "ADDR", env = "HEDGEROW_HTTP")]
+    http: Option<String>,
+    /// Seconds that running queries may take to finish after the server is told to end; a second
+    /// signal ends them at once. Default: 30.
+    #[arg(long, value_name = "SECONDS", env = "HEDGEROW_GRACE_SECONDS")]
+    grace_seconds: Option<u64>,
+}
+
+impl Options {
+    /// These options, and those of the file where they say nothing.
+    #[must_use]
+    pub(crate) fn over(mut self, file: Self, engine: EngineFlags) -> Self {
+        self.engine = self.engine.over(engine);
+        self.listen = self.listen.over(file.listen);
+        fill!(self, file; data);
+        self
+    }
+}
+
+impl Listen {
+    /// These options, and those of the file where they say nothing.
+    #[must_use]
+    pub(crate) fn over(mut self, file: Self) -> Self {
+        fill!(self, file; pg, flight, http, grace_seconds);
+        self
+    }
+
+    fn addresses(&self) -> Addresses {
+        let or = |given: &Option<String>, default: &str| {
+            given.clone().unwrap_or_else(|| default.to_owned())
+        };
+        Addresses {
+            pg: or(&self.pg, "127.0.0.1:5433"),
+            flight: or(&self.flight, "127.0.0.1:5434"),
+            http: or(&self.http, "127.0.0.1:5435"),
+        }
+    }
+
+    /// Serves `engine` until a signal ends it. `ready` is told the server once it listens.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on.
+    pub(crate) async fn serve(
+        &self,
+        engine: std::sync::Arc<Engine>,
+        ready: impl FnOnce(&Server) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let server = Server::bind(engine, &self.addresses()).await.map_err(Failure::new)?;
+        let lifecycle = server.lifecycle().clone();
+        let grace = Duration::from_secs(self.grace_seconds.unwrap_or(30));
+        let ending = tokio::spawn(end_on_signals(lifecycle, grace));
+        ready(&server)?;
+        server.serve().await;
+        ending.abort();
+        Ok(())
+    }
+}
+
+/// Runs the server.
+///
+/// # Errors
+/// When the data folder cannot be opened, or an address cannot be listened on.
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let Some(data) = options.data else {
+        return Err(Failure::new("no data folder: give one with --data DIR|URL"));
+    };
+    let engine = Engine::open(&Location(data), options.engine.options()).await?;
+    options.listen.serve(engine, print_addresses).await
+}
+
+/// Where the server can be reached, with the ports it really got.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(crate) fn print_addresses(server: &Server) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "Postgres    postgres://{}/{DEFAULT_PROJECT}", server.pg())?;
+    writeln!(out, "Flight SQL  grpc://{}", server.flight())?;
+    writeln!(out, "HTTP        http://{}", server.http())?;
+    out.flush()
+}
+
+/// The first SIGTERM or SIGINT drains; the second, or the end of the grace time, stops.
+async fn end_on_signals(lifecycle: Lifecycle, grace: Duration) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be watched: the server only ends when it is killed");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(grace_seconds = grace.as_secs(), "draining");
+    lifecycle.drain.cancel();
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = tokio::time::sleep(grace) => {}
+    }
+    lifecycle.stop.cancel();
+}

@@ -1,0 +1,81 @@
+//! The configuration file, and how it meets flags and environment variables.
+
+use std::path::Path;
+
+use clap::Args;
+use hedgerow_engine::EngineOptions;
+use serde::Deserialize;
+
+use crate::cli::failure::Failure;
+use crate::cli::{demo, import, query, server};
+
+/// The whole file: a table of options per command.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// See `--log`.
+    pub log: Option<String>,
+    /// For every command that runs queries.
+    pub engine: EngineFlags,
+    pub demo: demo::Options,
+    pub server: server::Options,
+    pub import: import::Options,
+    pub query: query::Options,
+}
+
+impl Config {
+    /// Reads the file; none given means nothing configured.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has a line that means nothing.
+    pub(crate) fn read(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(format!("cannot read {shown}: {error}")))?;
+        toml::from_str(&text)
+            .map_err(|error| Failure::new(format!("in {shown}: {}", error.to_string().trim_end())))
+    }
+}
+
+/// Gives each named option that has no value the one of the second struct.
+macro_rules! fill {
+    ($first:ident, $second:ident; $($field:ident),+ $(,)?) => {
+        $($first.$field = $first.$field.or($second.$field);)+
+    };
+}
+pub(crate) use fill;
+
+/// How much of the machine queries may use.
+#[derive(Debug, Default, Clone, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct EngineFlags {
+    /// Memory in megabytes that running queries may hold together before they spill to disk or
+    /// fail. Default: 4096.
+    #[arg(long, value_name = "MB", env = "HEDGEROW_QUERY_MEMORY_MB")]
+    query_memory_mb: Option<usize>,
+    /// Threads that run queries. More than the machine has cores gains nothing. Default: one per
+    /// core.
+    #[arg(long, value_name = "N", env = "HEDGEROW_QUERY_THREADS")]
+    query_threads: Option<usize>,
+}
+
+impl EngineFlags {
+    /// These flags, and those of the file where they say nothing.
+    #[must_use]
+    pub(crate) fn over(mut self, file: Self) -> Self {
+        fill!(self, file; query_memory_mb, query_threads);
+        self
+    }
+
+    /// What the engine is opened with.
+    pub(crate) fn options(&self) -> EngineOptions {
+        let defaults = EngineOptions::default();
+        EngineOptions {
+            query_memory_bytes_max: self
+                .query_memory_mb
+                .map_or(defaults.query_memory_bytes_max, |mb| mb.saturating_mul(1 << 20)),
+            query_threads: self.query_threads.map_or(defaults.query_threads, |n| n.max(1)),
+        }
+    }
+}

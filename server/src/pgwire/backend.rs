@@ -1,0 +1,206 @@
+//! Statements between protocol and engine: analysed once, described, run.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use chrono_tz::Tz;
+use datafusion::common::ScalarValue;
+use futures::StreamExt;
+use futures::stream::{BoxStream, once};
+use hedgerow_engine::{Error, Notice, Session, Statement, Type};
+use hedgerow_parser::Strings;
+
+use super::catalog::{Catalog, CatalogStatement};
+use super::error::PgError;
+use super::params::Param;
+use super::route::{Route, Utility, route};
+use super::split::Piece;
+use super::types::{declared_type, pg_type};
+use super::utility;
+use super::variables::Variables;
+use crate::values::{Column, columns, types};
+
+/// Everything a session asks to get a statement answered.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub session: Arc<Session>,
+    pub variables: Arc<Variables>,
+    pub catalog: Catalog,
+}
+
+/// A statement that was analysed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub plan: Plan,
+    pub params: Vec<Param>,
+    /// The result columns; none for statements without rows.
+    pub schema: Option<SchemaRef>,
+    text: String,
+    offset: usize,
+}
+
+/// Who runs it.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// Nothing but blanks and comments.
+    Empty,
+    Utility(Utility),
+    Engine(Statement),
+    Catalog(Box<CatalogStatement>),
+}
+
+/// Rows on their way to the client. Dropping them stops the query.
+pub(super) struct Rows {
+    types: Vec<Type>,
+    pub notices: Vec<Notice>,
+    batches: BoxStream<'static, Result<RecordBatch, PgError>>,
+    /// The batch being sent: its columns, its rows, and the next of them.
+    current: Option<(Vec<Column>, usize, usize)>,
+}
+
+impl Backend {
+    /// The zone in which times are shown and read.
+    pub(super) fn zone(&self) -> Tz {
+        self.session.settings().timezone.parse().unwrap_or(Tz::UTC)
+    }
+
+    /// How quoted text is read.
+    pub(super) fn strings(&self) -> Strings {
+        if self.session.settings().hogql_strings { Strings::Hogql } else { Strings::Standard }
+    }
+
+    /// Analyses one statement. `declared` are the OIDs of parameters, 0 where the client leaves
+    /// the type to us.
+    ///
+    /// # Errors
+    /// Any user error, with its position in the text the client sent.
+    pub(super) async fn prepare(
+        &self,
+        piece: Option<Piece<'_>>,
+        declared: &[u32],
+    ) -> Result<Prepared, PgError> {
+        let Some(Piece { text, offset }) = piece else {
+            return Ok(Prepared {
+                plan: Plan::Empty,
+                params: Vec::new(),
+                schema: None,
+                text: String::new(),
+                offset: 0,
+            });
+        };
+        let (plan, wanted, schema) = match route(text)? {
+            Route::Utility(statement) => {
+                let schema = utility::schema(&statement, &self.variables)?;
+                (Plan::Utility(statement), Vec::new(), schema)
+            }
+            Route::Catalog => {
+                let statement = self
+                    .catalog
+                    .prepare(text)
+                    .await
+                    .map_err(|error| PgError::from_engine(error, text, offset))?;
+                let schema = Arc::clone(statement.schema());
+                let wanted = statement.params();
+                (Plan::Catalog(Box::new(statement)), wanted, Some(schema))
+            }
+            Route::Engine => {
+                let zone = self.session.settings().timezone;
+                let types: Vec<_> = declared.iter().map(|oid| declared_type(*oid, &zone)).collect();
+                let explain = |error| PgError::from_engine(error, text, offset);
+                let mut statement = self.session.prepare(text, &types).await.map_err(explain)?;
+                if statement.params.contains(&Type::Null) {
+                    // Like PostgreSQL: a parameter whose type nothing decides is text.
+                    let types: Vec<_> = statement.params.iter().map(decided_or_text).collect();
+                    statement = self.session.prepare(text, &types).await.map_err(explain)?;
+                }
+                let (wanted, schema) = (statement.params.clone(), Arc::clone(&statement.schema));
+                (Plan::Engine(statement), wanted, Some(schema))
+            }
+        };
+        let params = wanted.into_iter().enumerate().map(|(at, ty)| {
+            let declared = declared.get(at).copied().filter(|oid| !matches!(oid, 0 | 705));
+            Param { oid: declared.unwrap_or_else(|| pg_type(&ty).oid()), ty }
+        });
+        Ok(Prepared { plan, params: params.collect(), schema, text: text.to_owned(), offset })
+    }
+
+    /// Runs a query with its parameters; utility statements are the connection's own.
+    ///
+    /// # Errors
+    /// Any user error, with its position in the text the client sent.
+    pub(super) async fn execute(
+        &self,
+        prepared: &Prepared,
+        params: Vec<ScalarValue>,
+    ) -> Result<Rows, PgError> {
+        let (text, offset) = (prepared.text.clone(), prepared.offset);
+        let explain = move |error: Error| PgError::from_engine(error, &text, offset);
+        match &prepared.plan {
+            Plan::Engine(statement) => {
+                let stream =
+                    self.session.execute(statement, params).await.map_err(explain.clone())?;
+                let notices = stream.notices().to_vec();
+                let types = types(stream.schema());
+                let batches = stream.map(move |batch| batch.map_err(explain.clone())).boxed();
+                Ok(Rows { types, notices, batches, current: None })
+            }
+            Plan::Catalog(statement) => {
+                let stream =
+                    self.catalog.execute(statement, params).await.map_err(explain.clone())?;
+                let batches =
+                    stream.map(move |batch| batch.map_err(|error| explain.clone()(error.into())));
+                Ok(Rows {
+                    types: types(statement.schema()),
+                    notices: Vec::new(),
+                    batches: batches.boxed(),
+                    current: None,
+                })
+            }
+            Plan::Empty | Plan::Utility(_) => {
+                Err(Error::internal("a statement without rows was run for rows").into())
+            }
+        }
+    }
+}
+
+fn decided_or_text(ty: &Type) -> Option<Type> {
+    Some(if *ty == Type::Null { Type::String } else { ty.clone() })
+}
+
+impl Rows {
+    /// A result that is already there.
+    pub(super) fn of(batch: RecordBatch) -> Self {
+        Self {
+            types: types(batch.schema_ref()),
+            notices: Vec::new(),
+            batches: once(async { Ok(batch) }).boxed(),
+            current: None,
+        }
+    }
+
+    /// Makes sure that there is a next row; false at the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// What the query fails with.
+    pub(super) async fn load(&mut self) -> Result<bool, PgError> {
+        while self.current.as_ref().is_none_or(|(_, rows, next)| next >= rows) {
+            let Some(batch) = self.batches.next().await.transpose()? else {
+                self.current = None;
+                return Ok(false);
+            };
+            self.current = Some((columns(&self.types, &batch)?, batch.num_rows(), 0));
+        }
+        Ok(true)
+    }
+
+    /// The next row of the loaded batch: its columns and its number; none at the batch's end.
+    pub(super) fn next(&mut self) -> Option<(&[Type], &[Column], usize)> {
+        let (columns, rows, next) = self.current.as_mut()?;
+        if *next >= *rows {
+            return None;
+        }
+        *next += 1;
+        Some((&self.types, columns, *next - 1))
+    }
+}

@@ -1,0 +1,234 @@
+//! One client: its messages in, its answers out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::common::ScalarValue;
+use pgwire::messages::response::{CommandComplete, ReadyForQuery};
+use pgwire::messages::startup::ParameterStatus;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::backend::{Backend, Prepared, Rows};
+use super::cancel::{CancelKey, Limits, shutting_down};
+use super::error::{PgError, notice};
+use super::message::{Inbox, Message};
+use super::outbox::Outbox;
+use super::route::Utility;
+use super::rows::RowEncoder;
+use super::types::Format;
+use super::utility::{self, Cleanup, Outcome, Transaction};
+use crate::server::Lifecycle;
+
+/// How long a client may take to read why its connection ends.
+const FAREWELL_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// A session of a client on the Postgres wire.
+pub(super) struct Connection {
+    pub(super) inbox: Inbox<OwnedReadHalf>,
+    pub(super) outbox: Outbox<OwnedWriteHalf>,
+    pub(super) backend: Backend,
+    pub(super) cancel: CancelKey,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) transaction: Transaction,
+    pub(super) statements: HashMap<String, Arc<Prepared>>,
+    pub(super) portals: HashMap<String, Portal>,
+}
+
+/// A statement with its parameters, and how far its rows were fetched.
+pub(super) struct Portal {
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) params: Vec<ScalarValue>,
+    pub(super) formats: Vec<Format>,
+    pub(super) progress: Progress,
+}
+
+/// How far a portal has come.
+pub(super) enum Progress {
+    Waiting,
+    Running(Rows),
+    Done,
+}
+
+/// Where sending rows ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// At the last row; this many were sent.
+    All(usize),
+    /// At the client's limit.
+    Limit,
+}
+
+impl Connection {
+    /// Answers the client until it leaves, breaks the protocol, or the server ends.
+    pub(super) async fn serve(mut self) {
+        if let Err(error) = self.answer().await {
+            self.outbox.push(&error.response());
+            // A client that does not read must not hold up the end of the server.
+            let farewell = tokio::time::timeout(FAREWELL_TIME_MAX, self.outbox.flush());
+            if farewell.await.is_err() {
+                tracing::debug!("a client did not read why its connection ends");
+            }
+        }
+        self.outbox.close().await;
+    }
+
+    async fn answer(&mut self) -> Result<(), PgError> {
+        self.ready().await?;
+        // Between a ReadyForQuery and the next message nothing is in flight.
+        let mut at_rest = true;
+        // After an error in the extended protocol everything is skipped until Sync.
+        let mut skipping = false;
+        loop {
+            let lifecycle = self.lifecycle.clone();
+            let message = tokio::select! {
+                biased;
+                () = lifecycle.drain.cancelled(), if at_rest => return Err(shutting_down()),
+                () = lifecycle.stop.cancelled() => return Err(shutting_down()),
+                message = self.inbox.message() => message?,
+            };
+            let Some(message) = message else { return Ok(()) };
+            at_rest = false;
+            match message {
+                Message::Terminate => return Ok(()),
+                Message::Sync => {
+                    skipping = false;
+                    if self.transaction.is_idle() {
+                        self.portals.clear();
+                    }
+                    self.ready().await?;
+                    at_rest = true;
+                }
+                _ if skipping => {}
+                Message::Query(text) => {
+                    let result = Box::pin(self.simple(&text)).await;
+                    self.simple_done(result).await?;
+                    at_rest = true;
+                }
+                Message::Broken { simple: true, error } => {
+                    self.simple_done(Err(error)).await?;
+                    at_rest = true;
+                }
+                extended => {
+                    if let Err(error) = Box::pin(self.extended(extended)).await {
+                        self.report(error)?;
+                        skipping = true;
+                    }
+                    if self.outbox.is_full() {
+                        self.flush().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn simple_done(&mut self, result: Result<(), PgError>) -> Result<(), PgError> {
+        if let Err(error) = result {
+            self.report(error)?;
+        }
+        if self.transaction.is_idle() {
+            self.portals.clear();
+        }
+        self.ready().await
+    }
+
+    /// Tells the client about an error; fatal ones are returned.
+    fn report(&mut self, error: PgError) -> Result<(), PgError> {
+        self.cancel.slot.end();
+        if error.fatal {
+            return Err(error);
+        }
+        self.outbox.push(&error.response());
+        self.transaction.fail();
+        Ok(())
+    }
+
+    async fn ready(&mut self) -> Result<(), PgError> {
+        self.outbox.push(&ReadyForQuery::new(self.transaction.status()));
+        self.flush().await
+    }
+
+    /// Writes what is pending, unless the server stops first.
+    pub(super) async fn flush(&mut self) -> Result<(), PgError> {
+        tokio::select! {
+            () = self.lifecycle.stop.cancelled() => Err(shutting_down()),
+            result = self.outbox.flush() => result,
+        }
+    }
+
+    /// The limits of a statement that starts now.
+    pub(super) fn limits(&self) -> Limits {
+        let timeout = self.backend.variables.statement_timeout();
+        Limits::start(&self.cancel.slot, &self.lifecycle.stop, timeout)
+    }
+
+    /// Runs a utility statement: a tag, or rows still to be sent.
+    pub(super) fn utility(&mut self, statement: &Utility) -> Result<Option<Rows>, PgError> {
+        let (outcome, cleanup) =
+            utility::run(statement, &mut self.transaction, &self.backend.variables)?;
+        match cleanup {
+            Cleanup::None => {}
+            Cleanup::Portals => self.portals.clear(),
+            Cleanup::Statement(name) => {
+                self.statements.remove(&name).ok_or_else(|| no_statement(&name))?;
+            }
+            Cleanup::AllStatements => self.statements.clear(),
+            Cleanup::Everything => {
+                self.statements.clear();
+                self.portals.clear();
+            }
+        }
+        Ok(match outcome {
+            Outcome::Rows(rows) => Some(rows),
+            Outcome::Done(tag, warning) => {
+                if let Some(warning) = warning {
+                    self.outbox.push(&warning);
+                }
+                self.complete(tag.to_owned());
+                None
+            }
+        })
+    }
+
+    /// Ends a statement: its tag, and the variables it changed.
+    pub(super) fn complete(&mut self, tag: String) {
+        self.outbox.push(&CommandComplete::new(tag));
+        for (name, value) in self.backend.variables.changes() {
+            self.outbox.push(&ParameterStatus::new(name.to_owned(), value));
+        }
+    }
+
+    /// Sends rows, at most `rows_max` of them, waiting for the client whenever the buffer is full.
+    pub(super) async fn send_rows(
+        &mut self,
+        rows: &mut Rows,
+        formats: &[Format],
+        rows_max: usize,
+        limits: &Limits,
+    ) -> Result<Sent, PgError> {
+        let notices = std::mem::take(&mut rows.notices);
+        if self.backend.variables.wants_notices() {
+            notices.iter().for_each(|about| self.outbox.push(&notice(about)));
+        }
+        let mut encoder = RowEncoder::new(formats, self.backend.zone());
+        let mut sent = 0;
+        while limits.run(&mut self.inbox, rows.load()).await? {
+            while let Some((types, columns, row)) = rows.next() {
+                encoder.write(&mut self.outbox.buffer, types, columns, row)?;
+                sent += 1;
+                if self.outbox.is_full() {
+                    limits.run(&mut self.inbox, self.outbox.flush()).await?;
+                }
+                if sent == rows_max {
+                    return Ok(Sent::Limit);
+                }
+            }
+        }
+        Ok(Sent::All(sent))
+    }
+}
+
+/// The error for a statement name that means nothing.
+pub(super) fn no_statement(name: &str) -> PgError {
+    PgError::error("26000", format!("prepared statement \"{name}\" does not exist"))
+}

@@ -1,0 +1,168 @@
+//! One simple query may hold several statements: this cuts it at its semicolons.
+
+use hedgerow_parser::Strings;
+
+/// A statement, and where it starts in the whole text in characters.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Piece<'a> {
+    pub text: &'a str,
+    pub offset: usize,
+}
+
+/// The statements of a text, without their semicolons; those of nothing but blanks and comments
+/// are left out. Semicolons in quotes, comments and `$tag$ … $tag$` do not count. Quotes and
+/// comments are HogQL's, so that no statement is cut where the parser would not end it.
+pub(super) fn split(text: &str, strings: Strings) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = Scanner { text, at: 0, strings };
+    let (mut start, mut empty) = (0, true);
+    loop {
+        let token = rest.next();
+        match token {
+            Token::Blank => {}
+            Token::Other => empty = false,
+            Token::Semicolon | Token::End => {
+                let end = if token == Token::End { rest.at } else { rest.at - 1 };
+                if !empty {
+                    let offset = text[..start].chars().count();
+                    pieces.push(Piece { text: &text[start..end], offset });
+                }
+                if token == Token::End {
+                    return pieces;
+                }
+                (start, empty) = (rest.at, true);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Blank,
+    Semicolon,
+    Other,
+    End,
+}
+
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+    strings: Strings,
+}
+
+impl Scanner<'_> {
+    fn next(&mut self) -> Token {
+        let bytes = self.text.as_bytes();
+        let Some(first) = bytes.get(self.at) else { return Token::End };
+        let before = self.at.checked_sub(1).map(|at| bytes[at]);
+        let in_word = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        self.at += 1;
+        match (*first, bytes.get(self.at)) {
+            (b';', _) => Token::Semicolon,
+            (b'-', Some(b'-')) | (b'/', Some(b'/')) => {
+                self.skip_to("\n");
+                Token::Blank
+            }
+            (b'#', next) if !next.is_some_and(u8::is_ascii_digit) => {
+                self.skip_to("\n");
+                Token::Blank
+            }
+            (b'/', Some(b'*')) => {
+                self.at += 1;
+                self.skip_to("*/");
+                Token::Blank
+            }
+            (b'\'', _) => {
+                let prefixed = matches!(before, Some(b'e' | b'E'))
+                    && !bytes[..self.at - 2].last().is_some_and(u8::is_ascii_alphanumeric);
+                self.skip_quoted(b'\'', prefixed || self.strings == Strings::Hogql);
+                Token::Other
+            }
+            (quote @ (b'"' | b'`'), _) => {
+                self.skip_quoted(quote, self.strings == Strings::Hogql);
+                Token::Other
+            }
+            (b'$', _) if !in_word => {
+                self.skip_dollar_quoted();
+                Token::Other
+            }
+            (byte, _) if byte.is_ascii_whitespace() => Token::Blank,
+            _ => Token::Other,
+        }
+    }
+
+    /// To behind the next `end`, or to the end of the text.
+    fn skip_to(&mut self, end: &str) {
+        self.at = match self.text.get(self.at..).and_then(|rest| rest.find(end)) {
+            Some(found) => self.at + found + end.len(),
+            None => self.text.len(),
+        };
+    }
+
+    /// To behind the closing quote; a doubled quote stands for itself.
+    fn skip_quoted(&mut self, quote: u8, backslash: bool) {
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at) {
+            self.at += 1;
+            if *byte == b'\\' && backslash {
+                self.at = (self.at + 1).min(bytes.len());
+            } else if *byte == quote {
+                if bytes.get(self.at) != Some(&quote) {
+                    return;
+                }
+                self.at += 1;
+            }
+        }
+    }
+
+    /// From behind a `$`: skips `tag$ … $tag$`; a parameter such as `$1` is left alone.
+    fn skip_dollar_quoted(&mut self) {
+        let rest = &self.text[self.at..];
+        let Some(end) = rest.find('$') else { return };
+        let tag = &rest[..end];
+        let word = tag.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if !word || tag.starts_with(|c: char| c.is_ascii_digit()) {
+            return;
+        }
+        self.at += end + 1;
+        self.skip_to(&format!("${tag}$"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &[&str]) {
+        let pieces = split(text, Strings::Standard);
+        let texts: Vec<_> = pieces.iter().map(|piece| piece.text.trim()).collect();
+        assert_eq!(texts, expected, "{text}");
+    }
+
+    #[test]
+    fn semicolons_that_count() {
+        check("", &[]);
+        check(" ; -- nothing\n # at; \n; /* all; */ // now;", &[]);
+        check("select 1", &["select 1"]);
+        check("select 1; select 2;", &["select 1", "select 2"]);
+        check("select ';'; select \";\"", &["select ';'", "select \";\""]);
+        check("select 'it''s;'; 2", &["select 'it''s;'", "2"]);
+        check(r"select 'a\'; 2", &[r"select 'a\'", "2"]);
+        check(r"select E'a\';'; 2", &[r"select E'a\';'", "2"]);
+        check("select $$;$$, $a$ $$; $a$; $1; 2", &["select $$;$$, $a$ $$; $a$", "$1", "2"]);
+        check("select 1 -- ;\n; 2", &["select 1 -- ;", "2"]);
+        check("select 'never closed; 2", &["select 'never closed; 2"]);
+        check("é; ü", &["é", "ü"]);
+    }
+
+    #[test]
+    fn hogql_strings_have_backslashes() {
+        let pieces = split(r"select 'a\'; '; 2", Strings::Hogql);
+        assert_eq!(pieces.len(), 2);
+    }
+
+    #[test]
+    fn offsets_are_characters() {
+        assert_eq!(split("é;x", Strings::Standard)[1], Piece { text: "x", offset: 2 });
+    }
+}

@@ -1,0 +1,247 @@
+//! The program, as people and scripts start it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Output, Stdio};
+
+fn hedgerow(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hedgerow"));
+    command.args(args);
+    command
+}
+
+fn run(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A program that fails early does not read its input.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+fn stdout(args: &[&str], input: &[u8]) -> String {
+    let output = run(&mut hedgerow(args), input);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The exit code, and stderr.
+fn failure(args: &[&str], input: &[u8]) -> (i32, String) {
+    let output = run(&mut hedgerow(args), input);
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn parse_prints_canonical_text() {
+    assert_eq!(stdout(&["parse"], b"SELECT  1 + 2"), "SELECT 1 + 2\n");
+    let (code, message) = failure(&["parse"], "select 'é' +".as_bytes());
+    assert_eq!(code, 1);
+    assert!(message.starts_with("error: ") && message.contains("line 1, column"), "{message}");
+    assert!(message.contains("\n  select 'é' +\n") && message.contains('^'), "{message}");
+    assert_eq!(failure(&["parse"], b"select '\xff'").0, 1);
+}
+
+#[test]
+fn parse_many_answers_every_line() {
+    let input = b"{\"id\":1,\"sql\":\"select 1\"}\n\n{\"id\":\"b\",\"sql\":\"select\"}\nnot json\n\
+                  {\"id\":3,\"sql\":\"\xff\"}\n{\"sql\":\"select 2\"}";
+    let output = stdout(&["parse", "--many"], input);
+    let lines: Vec<serde_json::Value> =
+        output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let facts: Vec<_> = lines
+        .iter()
+        .map(|line| (line["id"].to_string(), line["ok"] == true, line["sqlstate"].as_str()))
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            ("1".to_owned(), true, None),
+            ("\"b\"".to_owned(), false, Some("42601")),
+            ("null".to_owned(), false, Some("22P02")),
+            ("null".to_owned(), false, Some("22P02")),
+            ("null".to_owned(), true, None),
+        ]
+    );
+    assert_eq!(lines[0]["text"], "SELECT 1");
+    assert!(lines[1]["position"].is_number() && lines[1]["hint"].is_null());
+}
+
+#[test]
+fn query_in_every_text_format() {
+    let sql = "select 1 as a, 'x,\"y\"' as b, null as c, '' as d";
+    for (format, expected) in [
+        ("csv", "a,b,c,d\n1,\"x,\"\"y\"\"\",,\"\"\n"),
+        ("tsv", "a\tb\tc\td\n1\tx,\"y\"\t\\N\t\n"),
+        (
+            "jsonl",
+            "{\"columns\":[\"a\",\"b\",\"c\",\"d\"],\
+             \"types\":[\"Int64\",\"String\",\"Null\",\"String\"]}\n\
+             [1,\"x,\\\"y\\\"\",null,\"\"]\n",
+        ),
+        (
+            "table",
+            " a | b     | c    | d\n---+-------+------+---\n 1 | x,\"y\" | NULL |\n(1 row)\n",
+        ),
+    ] {
+        assert_eq!(stdout(&["query", "--format", format, sql], b""), expected, "{format}");
+    }
+    assert_eq!(stdout(&["query", "--format", "csv", "-"], b"select 2 as x"), "x\n2\n");
+}
+
+#[test]
+fn json_values() {
+    let sql = "select 0.5, nan, -1 / 0, toDecimal(1.5, 3), \
+               toDateTime('2026-11-13 10:00:00'), toDate('2026-11-13'), \
+               toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0'), [1, null], (1, 'a'), \
+               map('k', 1), true";
+    let output = stdout(&["query", "--format", "jsonl", sql], b"");
+    assert_eq!(
+        output.lines().nth(1).unwrap(),
+        "[0.5,\"NaN\",\"-Infinity\",1.500,\"2026-11-13T10:00:00Z\",\
+         \"2026-11-13\",\"61f0c404-5cb3-11e7-907b-a6006ad3dba0\",[1,null],[1,\"a\"],{\"k\":1},true]"
+    );
+}
+
+#[test]
+fn query_in_binary_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    for (format, magic) in [("parquet", &b"PAR1"[..]), ("arrow", b"\xff\xff\xff\xff")] {
+        let file = folder.path().join(format);
+        let sql = "select number, toString(number) as text from numbers(10)";
+        stdout(&["query", "--format", format, "--output", file.to_str().unwrap(), sql], b"");
+        assert!(std::fs::read(file).unwrap().starts_with(magic), "{format}");
+    }
+}
+
+#[test]
+fn query_many_keeps_the_lines_apart() {
+    let mut child = hedgerow(&["query", "--many"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    // Each answer comes before the next question is asked.
+    for (line, expected) in [
+        (
+            r#"{"id":1,"sql":"select number as a, 'x' as b from numbers(2)"}"#,
+            r#"{"id":1,"ok":true,"columns":["a","b"],"types":["Int64","String"],"rows":[[0,"x"],[1,"x"]]}"#,
+        ),
+        (r#"{"id":2,"sql":"select 1 where false"}"#, r#""rows":[]}"#),
+        (r#"{"id":3,"sql":"select nosuch"}"#, r#""sqlstate":"42703""#),
+        (r#"{"id":4,"sql":"select 'it\\'s' as a"}"#, r#""rows":[["it's"]]}"#),
+    ] {
+        writeln!(input, "{line}").unwrap();
+        let answer = output.next().unwrap().unwrap();
+        assert!(answer.ends_with(expected) || answer.contains(expected), "{answer}");
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn mistakes_give_one_clear_line() {
+    let (code, message) = failure(&["query", "--data", "/no/such/folder", "select 1"], b"");
+    assert_eq!(code, 1);
+    assert!(message.contains("/no/such/folder"), "{message}");
+    let (code, message) = failure(&["server"], b"");
+    assert_eq!((code, message.lines().count()), (1, 1));
+    assert!(message.contains("--data"), "{message}");
+    assert_eq!(failure(&["query", "--format", "nosuch", "select 1"], b"").0, 2);
+    assert_eq!(failure(&["nosuch"], b"").0, 2);
+    let (code, message) = failure(&["--config", "/no/such/file", "query", "select 1"], b"");
+    assert_eq!((code, message.lines().count()), (1, 1));
+    assert!(message.contains("/no/such/file"), "{message}");
+}
+
+#[test]
+fn flag_over_environment_over_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("hedgerow.toml");
+    std::fs::write(&config, "[query]\nformat = \"csv\"\ntimezone = \"Asia/Kolkata\"\n").unwrap();
+    let sql = "select toDateTime('2026-11-13 10:00:00', 'UTC') as t";
+    let output = |args: &[&str], environment: Option<&str>| {
+        let mut command = hedgerow(&["--config", config.to_str().unwrap(), "query", sql]);
+        command.args(args).envs(environment.map(|format| ("HEDGEROW_QUERY_FORMAT", format)));
+        let output = run(&mut command, b"");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(output(&[], None), "t\n2026-11-13 15:30:00+05:30\n");
+    assert!(output(&[], Some("jsonl")).starts_with("{\"columns\""));
+    assert!(output(&["--format", "table"], Some("jsonl")).contains("(1 row)"));
+    assert!(output(&["--timezone", "UTC"], None).contains("10:00:00+00"));
+
+    std::fs::write(&config, "[query]\nfromat = \"csv\"\n").unwrap();
+    let (code, message) = failure(&["--config", config.to_str().unwrap(), "query", sql], b"");
+    assert_eq!(code, 1);
+    assert!(message.contains("fromat"), "{message}");
+}
+
+#[test]
+fn import_reports_bad_lines_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, input, rejects) = (path("data"), path("clicks.ndjson"), path("rejects"));
+    std::fs::write(
+        &input,
+        "{\"user\":\"ann\",\"at\":\"2026-03-01T00:00:00Z\",\"page\":\"/\"}\n\
+         {\"user\":\"bob\",\"page\":\"/\"}\n\
+         {\"user\":\"cem\",\"at\":\"2026-03-02T00:00:00Z\",\"page\":\"/a\"}\n",
+    )
+    .unwrap();
+    let roles = ["--event-name", "click", "--distinct-id", "user", "--timestamp", "at"];
+    let import = |more: &[&str]| {
+        let mut args = vec!["import", "--data", &data];
+        args.extend(roles);
+        args.extend(more);
+        args.push(&input);
+        run(&mut hedgerow(&args), b"")
+    };
+
+    let strict = import(&["--strict"]);
+    assert_eq!(strict.status.code(), Some(1));
+    let message = String::from_utf8(strict.stderr).unwrap();
+    assert!(message.contains("clicks.ndjson") && message.contains('2'), "{message}");
+
+    let first = import(&["--rejects", &rejects]);
+    assert!(first.status.success());
+    let (told, warned) =
+        (String::from_utf8(first.stdout).unwrap(), String::from_utf8(first.stderr).unwrap());
+    assert!(
+        told.starts_with("2 events imported, 0 duplicates skipped, 1 records rejected"),
+        "{told}"
+    );
+    assert!(warned.contains("clicks.ndjson:2: "), "{warned}");
+    assert_eq!(std::fs::read_to_string(&rejects).unwrap(), "{\"user\":\"bob\",\"page\":\"/\"}\n");
+
+    let again = String::from_utf8(import(&[]).stdout).unwrap();
+    assert!(again.starts_with("0 events imported, 2 duplicates skipped"), "{again}");
+
+    let sql = "select event, distinct_id, properties.page from events order by distinct_id";
+    let rows = stdout(&["query", "--data", &data, "--format", "tsv", sql], b"");
+    assert_eq!(rows.lines().skip(1).collect::<Vec<_>>(), ["click\tann\t/", "click\tcem\t/a"]);
+}
+
+#[test]
+fn demo_serves_until_it_is_told_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let any = "127.0.0.1:0";
+    let mut demo = hedgerow(&["demo", "--events", "500", "--pg", any, "--flight", any])
+        .args(["--http", any, "--data", folder.path().to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+    assert!(lines.next().unwrap().starts_with("500 events"));
+    let shown: Vec<_> = lines.by_ref().take_while(|line| !line.starts_with("Ctrl-C")).collect();
+    assert!(shown.iter().any(|line| line.starts_with("psql postgres://127.0.0.1:")), "{shown:?}");
+    let told = Command::new("kill").arg(demo.id().to_string()).status().unwrap();
+    assert!(told.success() && demo.wait().unwrap().success());
+}

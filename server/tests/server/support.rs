@@ -1,0 +1,51 @@
+//! A server in the test's own process, on free ports, without data.
+
+use std::net::SocketAddr;
+
+use hedgerow::server::{Addresses, Lifecycle, Server};
+use hedgerow_engine::{Engine, EngineOptions};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, NoTls};
+
+pub(crate) struct Running {
+    pub(crate) pg: SocketAddr,
+    pub(crate) flight: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) serving: JoinHandle<()>,
+}
+
+pub(crate) async fn start() -> Running {
+    let engine = Engine::without_store(&EngineOptions::default()).unwrap();
+    let any = || "127.0.0.1:0".to_owned();
+    let addresses = Addresses { pg: any(), flight: any(), http: any() };
+    let server = Server::bind(engine, &addresses).await.unwrap();
+    Running {
+        pg: server.pg(),
+        flight: server.flight(),
+        http: server.http(),
+        lifecycle: server.lifecycle().clone(),
+        serving: tokio::spawn(server.serve()),
+    }
+}
+
+impl Running {
+    /// A client of the default project.
+    pub(crate) async fn client(&self) -> Client {
+        self.client_with("").await
+    }
+
+    /// The same, with more of a connection string.
+    pub(crate) async fn client_with(&self, options: &str) -> Client {
+        let (host, port) = (self.pg.ip(), self.pg.port());
+        let config = format!("host={host} port={port} user=tester dbname=default {options}");
+        let (client, connection) = tokio_postgres::connect(&config, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+}
+
+/// A query that runs until somebody ends it.
+pub(crate) const ENDLESS: &str = "select number from numbers(10000000000) where number % 7 = 8";
+/// A result that nobody reads to its end.
+pub(crate) const ENDLESS_ROWS: &str = "select number from numbers(10000000000)";
