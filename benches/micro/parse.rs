@@ -4,13 +4,13 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use hedgerow_benches::QUERIES;
-use hedgerow_parser::{Strings, parse_query};
+use hedgerow_parser::{Dialect, parse_query};
 
 fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
     for (name, text) in QUERIES {
         group.bench_function(*name, |bencher| {
-            bencher.iter(|| parse_query(black_box(text), Strings::Hogql));
+            bencher.iter(|| parse_query(black_box(text), Dialect::Hogql));
         });
     }
     group.finish();
@@ -19,7 +19,7 @@ fn parse(criterion: &mut Criterion) {
 fn print(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("print");
     for (name, text) in QUERIES {
-        if let Ok(query) = parse_query(text, Strings::Hogql) {
+        if let Ok(query) = parse_query(text, Dialect::Hogql) {
             group.bench_function(*name, |bencher| bencher.iter(|| black_box(&query).to_string()));
         }
     }

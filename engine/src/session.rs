@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use futures::Stream;
 use futures::stream::BoxStream;
-use hedgerow_parser::{Strings, ast, parse_query};
+use hedgerow_parser::{Dialect, ast, parse_query};
 use parking_lot::RwLock;
 
 use crate::engine::Engine;
@@ -25,8 +25,8 @@ use crate::types::Type;
 pub struct SessionOptions {
     /// The project by name.
     pub project: String,
-    /// How quoted text is read unless the session sets `hogql_strings`.
-    pub strings: Strings,
+    /// How text is read, unless the session sets `hogql_strings`.
+    pub dialect: Dialect,
 }
 
 /// One client's view of one project.
@@ -104,7 +104,7 @@ impl Session {
     /// # Errors
     /// Any user error, with its place in `text`.
     pub async fn query(&self, text: &str) -> Result<ResultStream> {
-        let query = Arc::new(parse_query(text, self.strings())?);
+        let query = Arc::new(parse_query(text, self.dialect())?);
         self.run(query, Vec::new()).await
     }
 
@@ -114,7 +114,7 @@ impl Session {
     /// # Errors
     /// Any user error, with its place in `text`.
     pub async fn prepare(&self, text: &str, declared: &[Option<Type>]) -> Result<Statement> {
-        let query = Arc::new(parse_query(text, self.strings())?);
+        let query = Arc::new(parse_query(text, self.dialect())?);
         let (engine, project, settings) = (Arc::clone(&self.engine), self.project, self.settings());
         let (parsed, declared) = (Arc::clone(&query), declared.to_vec());
         let (params, schema) = self
@@ -182,10 +182,10 @@ impl Session {
         Ok(tables.collect())
     }
 
-    fn strings(&self) -> Strings {
+    fn dialect(&self) -> Dialect {
         match self.settings.read().hogql_strings {
-            true => Strings::Hogql,
-            false => self.options.strings,
+            true => Dialect::Hogql,
+            false => self.options.dialect,
         }
     }
 

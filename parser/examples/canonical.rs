@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, Write};
 
-use hedgerow_parser::{Strings, parse_expr, parse_query};
+use hedgerow_parser::{Dialect, parse_expr, parse_query};
 
 fn main() -> std::io::Result<()> {
     let exprs = std::env::args().any(|argument| argument == "-e");
@@ -11,9 +11,9 @@ fn main() -> std::io::Result<()> {
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let result = if exprs {
-            parse_expr(&line, Strings::Hogql).map(|expr| expr.to_string())
+            parse_expr(&line, Dialect::Hogql).map(|expr| expr.to_string())
         } else {
-            parse_query(&line, Strings::Hogql).map(|query| query.to_string())
+            parse_query(&line, Dialect::Hogql).map(|query| query.to_string())
         };
         match result {
             Ok(text) => writeln!(out, "OK {text}")?,

@@ -1,5 +1,5 @@
 //! The tree back to text, in one canonical form: one line, keywords in upper case, no parentheses
-//! but those the tree needs. The text reads the same under [`Strings::Hogql`](crate::Strings):
+//! but those the tree needs. The text reads the same under [`Dialect::Hogql`](crate::Dialect):
 //! parsing it gives an equal tree.
 
 mod expr;

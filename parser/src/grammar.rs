@@ -31,12 +31,12 @@ use crate::lexer::{StringKind, tokenize, unescape};
 use crate::limits::{HEIGHT_MAX, NESTING_MAX};
 use crate::span::Span;
 use crate::token::{Keyword, Token, TokenKind};
-use crate::{Result, Strings};
+use crate::{Dialect, Result};
 
 /// The state of one parse.
 pub(crate) struct Parser<'a> {
     text: &'a str,
-    strings: Strings,
+    dialect: Dialect,
     tokens: Vec<Token>,
     /// Index of the current token; the last token is `End` and is never passed.
     at: usize,
@@ -53,11 +53,11 @@ pub(crate) struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    pub(crate) fn new(text: &'a str, strings: Strings) -> Result<Self> {
-        let tokens = tokenize(text, strings)?;
+    pub(crate) fn new(text: &'a str, dialect: Dialect) -> Result<Self> {
+        let tokens = tokenize(text, dialect)?;
         Ok(Self {
             text,
-            strings,
+            dialect,
             tokens,
             at: 0,
             nesting: 0,
@@ -189,7 +189,7 @@ impl<'a> Parser<'a> {
             let kind = if written.starts_with('`') {
                 StringKind::Backticks
             } else {
-                StringKind::of_double_quotes(self.strings)
+                StringKind::of_double_quotes(self.dialect)
             };
             unescape(&written[1..written.len() - 1], kind, token.span.start + 1)?
         } else {
@@ -218,7 +218,7 @@ impl<'a> Parser<'a> {
     /// The value of a string token that is current.
     fn string(&mut self, expected: &str) -> Result<String> {
         let kind = match self.kind() {
-            TokenKind::String => StringKind::of(self.strings),
+            TokenKind::String => StringKind::of(self.dialect),
             TokenKind::EscapeString => StringKind::Escape,
             _ => return Err(self.unexpected(expected)),
         };

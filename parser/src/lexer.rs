@@ -13,10 +13,10 @@ use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::limits::{NUMBER_BYTES_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
 use crate::span::Span;
 use crate::token::{Keyword, Token, TokenKind};
-use crate::{Result, Strings};
+use crate::{Dialect, Result};
 
 /// Splits a text into tokens, the last of which is [`TokenKind::End`], with links resolved.
-pub(crate) fn tokenize(text: &str, strings: Strings) -> Result<Vec<Token>> {
+pub(crate) fn tokenize(text: &str, dialect: Dialect) -> Result<Vec<Token>> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(SyntaxError::new(
             format!("the text is longer than {TEXT_BYTES_MAX} bytes"),
@@ -28,7 +28,7 @@ pub(crate) fn tokenize(text: &str, strings: Strings) -> Result<Vec<Token>> {
         text,
         bytes: text.as_bytes(),
         at: 0,
-        strings,
+        dialect,
         tokens: Vec::new(),
         modes: Vec::new(),
     };
@@ -57,7 +57,7 @@ struct Lexer<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    strings: Strings,
+    dialect: Dialect,
     tokens: Vec<Token>,
     modes: Vec<Mode>,
 }
@@ -96,9 +96,9 @@ impl Lexer<'_> {
             b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'$' => self.word()?,
             b'0'..=b'9' => self.number()?,
             b'.' => self.dot()?,
-            b'\'' => self.quoted(StringKind::of(self.strings), TokenKind::String)?,
+            b'\'' => self.quoted(StringKind::of(self.dialect), TokenKind::String)?,
             b'`' => self.quoted(StringKind::Backticks, TokenKind::Quoted)?,
-            b'"' => self.quoted(StringKind::of_double_quotes(self.strings), TokenKind::Quoted)?,
+            b'"' => self.quoted(StringKind::of_double_quotes(self.dialect), TokenKind::Quoted)?,
             b'{' => {
                 self.symbol(TokenKind::OpenBrace, 1);
                 self.modes.push(Mode::Brace);
@@ -176,7 +176,7 @@ impl Lexer<'_> {
             self.modes.push(Mode::Template(start));
             return Ok(());
         }
-        if self.strings == Strings::Standard
+        if self.dialect == Dialect::Postgres
             && matches!(self.bytes[start], b'e' | b'E')
             && self.peek(1) == Some(b'\'')
         {
@@ -425,7 +425,7 @@ impl Lexer<'_> {
                 }
             }
             (Some(b'='), _) => self.symbol(TokenKind::Eq, 1),
-            (Some(b'\''), _) => self.quoted(StringKind::of(self.strings), TokenKind::String)?,
+            (Some(b'\''), _) => self.quoted(StringKind::of(self.dialect), TokenKind::String)?,
             (Some(b'{'), _) => {
                 self.symbol(TokenKind::OpenBrace, 1);
                 self.modes.push(Mode::Hole);

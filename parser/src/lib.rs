@@ -23,29 +23,30 @@ pub use visit::{child_queries, children, select_children, walk};
 /// What every production returns.
 type Result<T, E = SyntaxError> = std::result::Result<T, E>;
 
-/// How quoted text is read. The rest of the language is the same everywhere.
+/// The profile in which a text is read. Both are one language with one tree; they differ where
+/// the same characters mean different things to HogQL and to a tool that writes PostgreSQL's SQL.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Strings {
+pub enum Dialect {
     /// HogQL's own: backslash escapes inside `'…'` and quoted identifiers.
     #[default]
     Hogql,
-    /// SQL's: a backslash is an ordinary character, `E'…'` has escapes. What arrives on the
-    /// Postgres wire is read this way, because drivers quote for it.
-    Standard,
+    /// HogQL as PostgreSQL's tools write it: a backslash is an ordinary character, `E'…'` has
+    /// escapes. What arrives on the Postgres wire is read this way, because drivers quote for it.
+    Postgres,
 }
 
 /// Parses one query, with an optional trailing `;`.
 ///
 /// # Errors
 /// Any text that is not exactly one query, or is larger or deeper than the [`limits`].
-pub fn parse_query(text: &str, strings: Strings) -> Result<ast::Query, SyntaxError> {
-    grammar::Parser::new(text, strings)?.whole_query()
+pub fn parse_query(text: &str, dialect: Dialect) -> Result<ast::Query, SyntaxError> {
+    grammar::Parser::new(text, dialect)?.whole_query()
 }
 
 /// Parses one expression.
 ///
 /// # Errors
 /// Any text that is not exactly one expression, or is larger or deeper than the [`limits`].
-pub fn parse_expr(text: &str, strings: Strings) -> Result<ast::Expr, SyntaxError> {
-    grammar::Parser::new(text, strings)?.whole_expr()
+pub fn parse_expr(text: &str, dialect: Dialect) -> Result<ast::Expr, SyntaxError> {
+    grammar::Parser::new(text, dialect)?.whole_expr()
 }

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use hedgerow_parser::{Strings, SyntaxError, parse_expr, parse_query};
+use hedgerow_parser::{Dialect, SyntaxError, parse_expr, parse_query};
 
 /// The blocks of every file of a folder: path, first line, remaining lines.
 fn blocks(folder: &str) -> Vec<(String, String, Vec<String>)> {
@@ -33,11 +33,11 @@ fn blocks(folder: &str) -> Vec<(String, String, Vec<String>)> {
 fn check<T: PartialEq + std::fmt::Debug + ToString>(
     text: &str,
     canonical: &str,
-    parse: impl Fn(&str, Strings) -> Result<T, SyntaxError>,
+    parse: impl Fn(&str, Dialect) -> Result<T, SyntaxError>,
 ) {
-    let tree = parse(text, Strings::Hogql).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let tree = parse(text, Dialect::Hogql).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(tree.to_string(), canonical, "{text}");
-    assert_eq!(parse(canonical, Strings::Hogql).as_ref(), Ok(&tree), "{text}");
+    assert_eq!(parse(canonical, Dialect::Hogql).as_ref(), Ok(&tree), "{text}");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn report(text: &str, error: &SyntaxError) -> Vec<String> {
 #[test]
 fn mistakes() {
     for (file, text, lines) in blocks("err") {
-        let error = match parse_query(&text, Strings::Hogql) {
+        let error = match parse_query(&text, Dialect::Hogql) {
             Ok(query) => panic!("{file}: {text} is accepted as {query}"),
             Err(error) => error,
         };
@@ -130,7 +130,7 @@ fn precedence() {
         ("trim(leading 'x' from y)", "trimLeft(y, 'x')"),
     ];
     for (a, b) in pairs {
-        let parse = |text| parse_expr(text, Strings::Hogql);
+        let parse = |text| parse_expr(text, Dialect::Hogql);
         assert_eq!(parse(a).unwrap(), parse(b).unwrap(), "{a} and {b}");
     }
     let different = [
@@ -141,14 +141,14 @@ fn precedence() {
         ("-(1)", "-1"),
     ];
     for (a, b) in different {
-        let parse = |text| parse_expr(text, Strings::Hogql);
+        let parse = |text| parse_expr(text, Dialect::Hogql);
         assert_ne!(parse(a).unwrap(), parse(b).unwrap(), "{a} and {b}");
     }
 }
 
 #[test]
 fn standard_strings() {
-    let standard = |text| parse_expr(text, Strings::Standard).map(|expr| expr.to_string());
+    let standard = |text| parse_expr(text, Dialect::Postgres).map(|expr| expr.to_string());
     let cases = [
         (r"'a\nb'", r"'a\\nb'"),
         (r"'it''s'", r"'it\'s'"),
@@ -163,7 +163,7 @@ fn standard_strings() {
         assert_eq!(standard(text).as_deref(), Ok(canonical), "{text}");
     }
     assert!(standard(r"'a\'b'").is_err());
-    assert!(parse_expr(r"E'a'", Strings::Hogql).is_err());
+    assert!(parse_expr(r"E'a'", Dialect::Hogql).is_err());
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn hogql_strings() {
         ("\u{FEFF} \u{2003}'a'\u{A0}", "'a'"),
     ];
     for (text, canonical) in cases {
-        let parsed = parse_expr(text, Strings::Hogql).map(|expr| expr.to_string());
+        let parsed = parse_expr(text, Dialect::Hogql).map(|expr| expr.to_string());
         assert_eq!(parsed.as_deref(), Ok(canonical), "{text}");
     }
 }

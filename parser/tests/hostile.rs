@@ -4,26 +4,26 @@
 
 use std::path::Path;
 
-use hedgerow_parser::{Strings, parse_expr, parse_query};
+use hedgerow_parser::{Dialect, parse_expr, parse_query};
 use proptest::prelude::*;
 
 /// Parses in every way; accepted texts survive printing.
 fn try_everything(text: &str) {
-    for strings in [Strings::Hogql, Strings::Standard] {
-        if let Err(error) = parse_query(text, strings) {
+    for dialect in [Dialect::Hogql, Dialect::Postgres] {
+        if let Err(error) = parse_query(text, dialect) {
             // The place is in the text, on character boundaries, and can be reported.
             assert!(text.get(error.span.range()).is_some(), "{text:?} {error:?}");
             assert!(error.span.position(text) <= text.chars().count() + 1);
             assert!(!error.message.is_empty() && !error.message.contains('\n'), "{text:?}");
         }
-        if let Ok(query) = parse_query(text, strings) {
+        if let Ok(query) = parse_query(text, dialect) {
             let canonical = query.to_string();
-            let again = parse_query(&canonical, Strings::Hogql);
+            let again = parse_query(&canonical, Dialect::Hogql);
             assert_eq!(again.as_ref(), Ok(&query), "{text:?}\n{canonical}");
         }
-        if let Ok(expr) = parse_expr(text, strings) {
+        if let Ok(expr) = parse_expr(text, dialect) {
             let canonical = expr.to_string();
-            let again = parse_expr(&canonical, Strings::Hogql);
+            let again = parse_expr(&canonical, Dialect::Hogql);
             assert_eq!(again.as_ref(), Ok(&expr), "{text:?}\n{canonical}");
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use hedgerow_parser::limits::{HEIGHT_MAX, NESTING_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
-use hedgerow_parser::{Strings, SyntaxErrorKind, parse_expr, parse_query};
+use hedgerow_parser::{Dialect, SyntaxErrorKind, parse_expr, parse_query};
 
 /// Three quarters of a tokio worker's stack: callers need some of it.
 const STACK_BYTES: usize = 3 << 19;
@@ -21,7 +21,7 @@ fn outcome(text: String) -> Result<(), SyntaxErrorKind> {
     let result = std::thread::Builder::new()
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let query = parse_query(&text, Strings::Hogql).map_err(|error| error.kind)?;
+            let query = parse_query(&text, Dialect::Hogql).map_err(|error| error.kind)?;
             assert!(!query.to_string().is_empty());
             assert_eq!(query.clone(), query);
             assert!(format!("{query:?}").len() > 10);
@@ -133,7 +133,7 @@ fn deep_sources_and_types() {
 fn ten_thousand_parentheses_fail_within_milliseconds() {
     let text = format!("select {}1{}", "(".repeat(10_000), ")".repeat(10_000));
     let started = Instant::now();
-    let error = parse_query(&text, Strings::Hogql).unwrap_err();
+    let error = parse_query(&text, Dialect::Hogql).unwrap_err();
     assert_eq!(error.kind, SyntaxErrorKind::TooComplex);
     assert!(started.elapsed() < Duration::from_millis(500));
 }
@@ -242,13 +242,13 @@ fn text_and_token_limits() {
     let long = format!("select '{}'", "a".repeat(TEXT_BYTES_MAX));
     assert_eq!(outcome(long), Err(SyntaxErrorKind::TooComplex));
     let within = format!("select '{}'", "a".repeat(TEXT_BYTES_MAX - 100));
-    assert!(parse_query(&within, Strings::Hogql).is_ok());
+    assert!(parse_query(&within, Dialect::Hogql).is_ok());
     let mut many = String::from("select 1");
     for _ in 0..TOKENS_MAX / 2 {
         let _ = write!(many, ",1");
     }
     assert_eq!(outcome(many), Err(SyntaxErrorKind::TooComplex));
-    assert!(parse_expr("", Strings::Hogql).is_err());
-    assert!(parse_query("", Strings::Hogql).is_err());
-    assert!(parse_query("\0", Strings::Hogql).is_err());
+    assert!(parse_expr("", Dialect::Hogql).is_err());
+    assert!(parse_query("", Dialect::Hogql).is_err());
+    assert!(parse_query("\0", Dialect::Hogql).is_err());
 }

@@ -2,11 +2,11 @@
 
 use hedgerow_parser::ast::{Expr, ExprKind, Query};
 use hedgerow_parser::{
-    Strings, child_queries, children, parse_expr, parse_query, select_children, walk,
+    Dialect, child_queries, children, parse_expr, parse_query, select_children, walk,
 };
 
 fn expr(text: &str) -> Expr {
-    parse_expr(text, Strings::Hogql).unwrap_or_else(|error| panic!("{text}: {error}"))
+    parse_expr(text, Dialect::Hogql).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 /// The names that a walk meets, in its order.
@@ -69,7 +69,7 @@ fn a_select_shows_every_clause() {
                 array join e as x prewhere f where g group by h having i qualify j \
                 window w as (partition by k order by l) order by m with fill from n \
                 interpolate (z as o) limit p offset q by r limit s offset u";
-    let query = parse_query(text, Strings::Hogql).unwrap_or_else(|error| panic!("{error}"));
+    let query = parse_query(text, Dialect::Hogql).unwrap_or_else(|error| panic!("{error}"));
     let Query::Select(select) = query else { panic!("not a select") };
     let mut names = Vec::new();
     select_children(&select, &mut |expr| names.push(expr.to_string()));

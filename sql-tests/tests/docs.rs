@@ -8,7 +8,7 @@ use chrono::DateTime;
 use futures::TryStreamExt;
 use hedgerow_engine::demo::{DemoOptions, seed};
 use hedgerow_engine::{Engine, EngineOptions, EventStore, Location, SessionOptions};
-use hedgerow_parser::Strings;
+use hedgerow_parser::Dialect;
 use tempfile::TempDir;
 
 /// The documents: the README and everything in `docs`.
@@ -39,7 +39,7 @@ async fn every_sql_example_runs() {
     let options = DemoOptions { events: 5_000, ..DemoOptions::new(end) };
     seed(&store, project, &options, &mut ()).await.unwrap();
     let engine = Engine::open(&location, EngineOptions::default()).await.unwrap();
-    let options = SessionOptions { project: "default".to_owned(), strings: Strings::Hogql };
+    let options = SessionOptions { project: "default".to_owned(), dialect: Dialect::Hogql };
     let session = engine.session(options).await.unwrap();
     let mut run = 0;
     for document in documents() {

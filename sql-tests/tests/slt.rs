@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hedgerow::server::{Addresses, Server};
 use hedgerow_engine::SessionOptions;
-use hedgerow_parser::Strings;
+use hedgerow_parser::Dialect;
 use hedgerow_sql_tests::Letter;
 use hedgerow_sql_tests::engines::{Embedded, Flight, Pgwire};
 use hedgerow_sql_tests::fixture::Fixture;
@@ -62,7 +62,7 @@ async fn embedded() {
     let fixture = Fixture::create().await.unwrap();
     let mut failures = Vec::new();
     for (file, project) in files() {
-        let options = SessionOptions { project: project.to_owned(), strings: Strings::Hogql };
+        let options = SessionOptions { project: project.to_owned(), dialect: Dialect::Hogql };
         let session = fixture.engine.session(options).await.unwrap();
         failures.extend(run(Embedded::new(session), &file).await);
     }

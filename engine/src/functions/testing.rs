@@ -23,7 +23,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use hedgerow_parser::ast::{self, ExprKind, FrameBound, FrameUnit, Literal, Over};
-use hedgerow_parser::{Span, Strings, parse_expr};
+use hedgerow_parser::{Dialect, Span, parse_expr};
 
 use super::aggregates::default_value;
 use super::conversions::display::Display;
@@ -232,7 +232,7 @@ pub(super) fn plan(text: &str) -> Result<Typed> {
 }
 
 fn plan_over(schema: &DFSchema, text: &str) -> Result<Typed> {
-    let expr = parse_expr(text, Strings::Hogql).map_err(Error::from)?;
+    let expr = parse_expr(text, Dialect::Hogql).map_err(Error::from)?;
     let cx = TestContext { timezone: "UTC", schema: schema.clone() };
     lower(&cx, &Vec::new(), &expr)
 }

@@ -197,12 +197,12 @@ fn tuple(name: &TypeName, timezone: &str) -> Result<Type> {
 #[cfg(test)]
 mod tests {
     use hedgerow_parser::ast::ExprKind;
-    use hedgerow_parser::{Strings, parse_expr};
+    use hedgerow_parser::{Dialect, parse_expr};
 
     use super::*;
 
     fn parse(text: &str) -> Result<Type> {
-        let expr = parse_expr(&format!("CAST(NULL AS {text})"), Strings::Hogql)?;
+        let expr = parse_expr(&format!("CAST(NULL AS {text})"), Dialect::Hogql)?;
         match expr.kind {
             ExprKind::Cast { target, .. } => Type::parse(&target, "Europe/Berlin"),
             other => panic!("{other:?}"),

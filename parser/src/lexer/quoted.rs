@@ -2,7 +2,7 @@
 
 use crate::error::SyntaxError;
 use crate::span::Span;
-use crate::{Result, Strings};
+use crate::{Dialect, Result};
 
 /// The ways a quoted text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,18 +25,18 @@ pub(crate) enum StringKind {
 
 impl StringKind {
     /// How `'…'` is read in this profile.
-    pub(crate) fn of(strings: Strings) -> Self {
-        match strings {
-            Strings::Hogql => Self::Hogql,
-            Strings::Standard => Self::Standard,
+    pub(crate) fn of(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Hogql => Self::Hogql,
+            Dialect::Postgres => Self::Standard,
         }
     }
 
     /// How `"…"` is read in this profile.
-    pub(crate) fn of_double_quotes(strings: Strings) -> Self {
-        match strings {
-            Strings::Hogql => Self::DoubleQuotes,
-            Strings::Standard => Self::StandardIdentifier,
+    pub(crate) fn of_double_quotes(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Hogql => Self::DoubleQuotes,
+            Dialect::Postgres => Self::StandardIdentifier,
         }
     }
 

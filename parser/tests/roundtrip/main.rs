@@ -7,7 +7,7 @@ mod trees;
 
 use std::fmt::{Debug, Display};
 
-use hedgerow_parser::{Strings, SyntaxError, children, parse_expr, parse_query, walk};
+use hedgerow_parser::{Dialect, SyntaxError, children, parse_expr, parse_query, walk};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult, TestError, TestRunner};
 
@@ -80,7 +80,7 @@ fn without_spans(tree: &impl Debug) -> Vec<String> {
 fn expressions() {
     check(trees::expr, |expr| {
         let text = expr.to_string();
-        agree(&expr, &text, parse_expr(&text, Strings::Hogql))
+        agree(&expr, &text, parse_expr(&text, Dialect::Hogql))
     });
 }
 
@@ -88,7 +88,7 @@ fn expressions() {
 fn queries() {
     check(trees::query, |query| {
         let text = query.to_string();
-        agree(&query, &text, parse_query(&text, Strings::Hogql))
+        agree(&query, &text, parse_query(&text, Dialect::Hogql))
     });
 }
 
@@ -97,7 +97,7 @@ fn queries() {
 fn spans_nest() {
     check(trees::expr, |expr| {
         let text = expr.to_string();
-        let Ok(parsed) = parse_expr(&text, Strings::Hogql) else { return Ok(()) };
+        let Ok(parsed) = parse_expr(&text, Dialect::Hogql) else { return Ok(()) };
         let mut outside = Vec::new();
         walk(&parsed, &mut |expr| {
             if text.get(expr.span.range()).is_none() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use futures::StreamExt;
 use hedgerow_engine::{Engine, Location, ResultStream, Session, SessionOptions};
-use hedgerow_parser::Strings;
+use hedgerow_parser::Dialect;
 use serde::Deserialize;
 
 use super::failure::Failure;
@@ -72,7 +72,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         None => Engine::without_store(&options.engine.options())?,
     };
     let project = options.project.clone().unwrap_or_else(|| DEFAULT_PROJECT.to_owned());
-    let session = engine.session(SessionOptions { project, strings: Strings::Hogql }).await?;
+    let session = engine.session(SessionOptions { project, dialect: Dialect::Hogql }).await?;
     if let Some(zone) = &options.timezone {
         session.set("timezone", zone)?;
     }

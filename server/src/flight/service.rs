@@ -26,7 +26,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use hedgerow_engine::{Engine, Session, SessionOptions, Type};
-use hedgerow_parser::Strings;
+use hedgerow_parser::Dialect;
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
@@ -78,7 +78,7 @@ impl Service {
 
     async fn session(&self, principal: &Principal) -> Result<Session, Status> {
         let options =
-            SessionOptions { project: principal.project.clone(), strings: Strings::Hogql };
+            SessionOptions { project: principal.project.clone(), dialect: Dialect::Hogql };
         self.engine.session(options).await.map_err(|error| status(&error, ""))
     }
 

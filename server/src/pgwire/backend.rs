@@ -9,7 +9,7 @@ use datafusion::common::ScalarValue;
 use futures::StreamExt;
 use futures::stream::{BoxStream, once};
 use hedgerow_engine::{Error, Notice, Session, Statement, Type};
-use hedgerow_parser::Strings;
+use hedgerow_parser::Dialect;
 
 use super::catalog::{Catalog, CatalogStatement};
 use super::error::PgError;
@@ -66,8 +66,8 @@ impl Backend {
     }
 
     /// How quoted text is read.
-    pub(super) fn strings(&self) -> Strings {
-        if self.session.settings().hogql_strings { Strings::Hogql } else { Strings::Standard }
+    pub(super) fn dialect(&self) -> Dialect {
+        if self.session.settings().hogql_strings { Dialect::Hogql } else { Dialect::Postgres }
     }
 
     /// Analyses one statement. `declared` are the OIDs of parameters, 0 where the client leaves

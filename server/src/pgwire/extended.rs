@@ -57,7 +57,7 @@ impl Connection {
             let message = format!("prepared statement \"{name}\" already exists");
             return Err(PgError::error("42P05", message));
         }
-        let mut pieces = split(text, self.backend.strings());
+        let mut pieces = split(text, self.backend.dialect());
         if pieces.len() > 1 {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(PgError::error("42601", message));

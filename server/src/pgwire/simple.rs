@@ -14,7 +14,7 @@ impl Connection {
     /// # Errors
     /// The first error of its statements; those behind it do not run.
     pub(super) async fn simple(&mut self, text: &str) -> Result<(), PgError> {
-        let pieces = split(text, self.backend.strings());
+        let pieces = split(text, self.backend.dialect());
         if pieces.is_empty() {
             self.outbox.push(&EmptyQueryResponse::new());
         }

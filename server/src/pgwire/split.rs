@@ -1,6 +1,6 @@
 //! One simple query may hold several statements: this cuts it at its semicolons.
 
-use hedgerow_parser::Strings;
+use hedgerow_parser::Dialect;
 
 /// A statement, and where it starts in the whole text in characters.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub(super) struct Piece<'a> {
 /// The statements of a text, without their semicolons; those of nothing but blanks and comments
 /// are left out. Semicolons in quotes, comments and `$tag$ … $tag$` do not count. Quotes and
 /// comments are HogQL's, so that no statement is cut where the parser would not end it.
-pub(super) fn split(text: &str, strings: Strings) -> Vec<Piece<'_>> {
+pub(super) fn split(text: &str, dialect: Dialect) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
-    let mut rest = Scanner { text, at: 0, strings };
+    let mut rest = Scanner { text, at: 0, dialect };
     let (mut start, mut empty) = (0, true);
     loop {
         let token = rest.next();
@@ -47,7 +47,7 @@ enum Token {
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
-    strings: Strings,
+    dialect: Dialect,
 }
 
 impl Scanner<'_> {
@@ -75,11 +75,11 @@ impl Scanner<'_> {
             (b'\'', _) => {
                 let prefixed = matches!(before, Some(b'e' | b'E'))
                     && !bytes[..self.at - 2].last().is_some_and(u8::is_ascii_alphanumeric);
-                self.skip_quoted(b'\'', prefixed || self.strings == Strings::Hogql);
+                self.skip_quoted(b'\'', prefixed || self.dialect == Dialect::Hogql);
                 Token::Other
             }
             (quote @ (b'"' | b'`'), _) => {
-                self.skip_quoted(quote, self.strings == Strings::Hogql);
+                self.skip_quoted(quote, self.dialect == Dialect::Hogql);
                 Token::Other
             }
             (b'$', _) if !in_word => {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[&str]) {
-        let pieces = split(text, Strings::Standard);
+        let pieces = split(text, Dialect::Postgres);
         let texts: Vec<_> = pieces.iter().map(|piece| piece.text.trim()).collect();
         assert_eq!(texts, expected, "{text}");
     }
@@ -157,12 +157,12 @@ mod tests {
 
     #[test]
     fn hogql_strings_have_backslashes() {
-        let pieces = split(r"select 'a\'; '; 2", Strings::Hogql);
+        let pieces = split(r"select 'a\'; '; 2", Dialect::Hogql);
         assert_eq!(pieces.len(), 2);
     }
 
     #[test]
     fn offsets_are_characters() {
-        assert_eq!(split("é;x", Strings::Standard)[1], Piece { text: "x", offset: 2 });
+        assert_eq!(split("é;x", Dialect::Postgres)[1], Piece { text: "x", offset: 2 });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hedgerow_engine::{ErrorKind, SessionOptions};
-use hedgerow_parser::Strings;
+use hedgerow_parser::Dialect;
 use pgwire::messages::response::SslResponse;
 use pgwire::messages::startup::{
     Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus,
@@ -118,7 +118,7 @@ async fn begin(
     // Clients that name no database send the user's name for it, or nothing.
     let database = parameter("database").filter(|name| !name.is_empty());
     let project = database.unwrap_or(DEFAULT_PROJECT);
-    let options = SessionOptions { project: project.to_owned(), strings: Strings::Standard };
+    let options = SessionOptions { project: project.to_owned(), dialect: Dialect::Postgres };
     let session = server.engine.session(options).await.map_err(|error| match error.kind {
         ErrorKind::UnknownProject => {
             let message = format!("database \"{project}\" does not exist");
