@@ -19,6 +19,7 @@ mod query;
 mod select;
 mod special;
 mod tag;
+mod tail;
 mod template;
 mod types;
 mod window;
@@ -139,6 +140,20 @@ impl<'a> Parser<'a> {
 
     fn nth_is(&self, distance: usize, keyword: Keyword) -> bool {
         self.nth(distance) == TokenKind::Keyword(keyword)
+    }
+
+    /// Whether this bare word, which is no keyword, stands there in any letter case.
+    fn nth_word(&self, distance: usize, word: &str) -> bool {
+        self.nth(distance) == TokenKind::Name
+            && self.slice(self.tokens[self.at + distance].span).eq_ignore_ascii_case(word)
+    }
+
+    fn eat_word(&mut self, word: &str) -> bool {
+        let found = self.nth_word(0, word);
+        if found {
+            self.advance();
+        }
+        found
     }
 
     fn keyword(&self) -> Option<Keyword> {

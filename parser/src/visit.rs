@@ -116,6 +116,7 @@ pub fn select_children<'a>(select: &'a Select, f: &mut dyn FnMut(&'a Expr)) {
             f(value);
         }
     }
+    select.distinct_on.iter().for_each(&mut *f);
     select.columns.iter().for_each(&mut *f);
     if let Some(from) = &select.from {
         join_children(from, f);

@@ -29,6 +29,10 @@ pub(super) fn lower<'a>(scope: &mut Scope<'a>, join: &'a ast::Join) -> Result<()
 
 /// The plan of one source, whose relation is added to the scope.
 pub(super) fn source<'a>(scope: &mut Scope<'a>, source: &'a ast::Source) -> Result<LogicalPlan> {
+    let refused = [(source.lateral, "LATERAL"), (source.ordinality, "WITH ORDINALITY")];
+    if let Some((_, word)) = refused.into_iter().find(|(present, _)| *present) {
+        return Err(Error::unsupported(format!("{word} is not available yet")).at(source.span));
+    }
     let (mut relation, plan) = match &source.kind {
         ast::SourceKind::Table(name) => table(scope, source, name)?,
         ast::SourceKind::Query(query) => {

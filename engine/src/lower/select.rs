@@ -78,6 +78,8 @@ pub(super) fn lower(
 fn refuse(select: &ast::Select) -> Result<()> {
     let refused = [
         (!select.array_joins.is_empty(), "ARRAY JOIN"),
+        (!select.distinct_on.is_empty(), "DISTINCT ON"),
+        (!select.locks.is_empty(), "FOR UPDATE"),
         (select.interpolate.is_some(), "INTERPOLATE"),
         (select.limit.as_ref().is_some_and(|limit| limit.percent), "LIMIT in percent"),
         (select.limit.as_ref().is_some_and(|limit| limit.with_ties), "LIMIT WITH TIES"),

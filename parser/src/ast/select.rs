@@ -34,6 +34,9 @@ impl Query {
 pub struct Select {
     pub with: Option<With>,
     pub distinct: bool,
+    /// `DISTINCT ON (a, b)`: the first row of each group, in the order asked for. Without
+    /// `distinct`.
+    pub distinct_on: Vec<Expr>,
     /// Column expressions; never empty.
     pub columns: Vec<Expr>,
     pub from: Option<Join>,
@@ -51,6 +54,8 @@ pub struct Select {
     pub limit_by: Option<LimitBy>,
     pub limit: Option<Limit>,
     pub offset: Option<Expr>,
+    /// `FOR UPDATE`, `FOR SHARE`: has no effect but a notice.
+    pub locks: Vec<Lock>,
     pub span: Span,
 }
 
@@ -60,6 +65,7 @@ impl Select {
         Self {
             with: None,
             distinct: false,
+            distinct_on: Vec::new(),
             columns,
             from: None,
             array_joins: Vec::new(),
@@ -74,6 +80,7 @@ impl Select {
             limit_by: None,
             limit: None,
             offset: None,
+            locks: Vec::new(),
             span,
         }
     }
@@ -85,6 +92,7 @@ impl PartialEq for Select {
         let Self {
             with,
             distinct,
+            distinct_on,
             columns,
             from,
             array_joins,
@@ -99,10 +107,12 @@ impl PartialEq for Select {
             limit_by,
             limit,
             offset,
+            locks,
             span: _,
         } = self;
         with == &other.with
             && distinct == &other.distinct
+            && distinct_on == &other.distinct_on
             && columns == &other.columns
             && from == &other.from
             && array_joins == &other.array_joins
@@ -117,6 +127,7 @@ impl PartialEq for Select {
             && limit_by == &other.limit_by
             && limit == &other.limit
             && offset == &other.offset
+            && locks == &other.locks
     }
 }
 
@@ -252,6 +263,11 @@ impl PartialEq for Join {
 #[derive(Debug, Clone)]
 pub struct Source {
     pub kind: SourceKind,
+    /// `LATERAL (select …)`: the query sees the sources before it. Table functions always do, so
+    /// that the word before one leaves no trace.
+    pub lateral: bool,
+    /// `f(x) WITH ORDINALITY`: one more column, which counts the rows from 1.
+    pub ordinality: bool,
     pub alias: Option<Ident>,
     /// `AS t(a, b)`.
     pub columns: Vec<Ident>,
@@ -261,11 +277,28 @@ pub struct Source {
 
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
-        let Self { kind, alias, columns, sample, span: _ } = self;
+        let Self { kind, lateral, ordinality, alias, columns, sample, span: _ } = self;
         kind == &other.kind
+            && lateral == &other.lateral
+            && ordinality == &other.ordinality
             && alias == &other.alias
             && columns == &other.columns
             && sample == &other.sample
+    }
+}
+
+impl Source {
+    /// A source without a name or anything else around it.
+    pub fn new(kind: SourceKind, span: Span) -> Self {
+        Self {
+            kind,
+            lateral: false,
+            ordinality: false,
+            alias: None,
+            columns: Vec::new(),
+            sample: None,
+            span,
+        }
     }
 }
 
@@ -404,6 +437,38 @@ pub struct Limit {
     pub count: Expr,
     pub percent: bool,
     pub with_ties: bool,
+}
+
+/// `FOR UPDATE [OF t] [NOWAIT|SKIP LOCKED]`.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    pub strength: LockStrength,
+    /// The tables after OF; empty means all.
+    pub of: Vec<Ident>,
+    pub wait: Option<LockWait>,
+    pub span: Span,
+}
+
+impl PartialEq for Lock {
+    fn eq(&self, other: &Self) -> bool {
+        (self.strength, &self.of, self.wait) == (other.strength, &other.of, other.wait)
+    }
+}
+
+/// What a row lock would exclude.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockStrength {
+    Update,
+    NoKeyUpdate,
+    Share,
+    KeyShare,
+}
+
+/// What a row lock would do about rows that are locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockWait {
+    NoWait,
+    SkipLocked,
 }
 
 /// `LIMIT n [OFFSET m] BY keys`.

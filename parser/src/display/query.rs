@@ -6,8 +6,8 @@ use super::expr::{expr, expr_after_word, tag};
 use super::{alias, comma_separated, dotted, exprs, name};
 use crate::ast::{
     Cte, CteBody, Expr, Frame, FrameBound, FrameUnit, GroupBy, GroupModifier, Join, JoinConstraint,
-    JoinKind, JoinStrictness, Limit, OrderBy, Query, Select, SetKind, SetOperator, SetQuery,
-    Source, SourceKind, WindowSpec, With,
+    JoinKind, JoinStrictness, Limit, Lock, LockStrength, LockWait, OrderBy, Query, Select, SetKind,
+    SetOperator, SetQuery, Source, SourceKind, WindowSpec, With,
 };
 use crate::grammar::power;
 
@@ -77,6 +77,7 @@ fn has_outer_clauses(select: &Select) -> bool {
         || select.limit_by.is_some()
         || select.limit.is_some()
         || select.offset.is_some()
+        || !select.locks.is_empty()
 }
 
 fn set_operator(f: &mut Formatter<'_>, operator: SetOperator) -> fmt::Result {
@@ -98,6 +99,11 @@ fn select(f: &mut Formatter<'_>, select: &Select) -> fmt::Result {
         with(f, value)?;
     }
     f.write_str(if select.distinct { "SELECT DISTINCT " } else { "SELECT " })?;
+    if !select.distinct_on.is_empty() {
+        f.write_str("DISTINCT ON ")?;
+        parenthesised(f, &select.distinct_on)?;
+        f.write_char(' ')?;
+    }
     exprs(f, &select.columns)?;
     if let Some(from) = &select.from {
         f.write_str(" FROM ")?;
@@ -156,7 +162,26 @@ fn select_tail(f: &mut Formatter<'_>, select: &Select) -> fmt::Result {
         f.write_str(" BY ")?;
         exprs(f, &limit_by.keys)?;
     }
-    limit_and_offset(f, select.limit.as_ref(), select.offset.as_ref())
+    limit_and_offset(f, select.limit.as_ref(), select.offset.as_ref())?;
+    select.locks.iter().try_for_each(|each| lock(f, each))
+}
+
+fn lock(f: &mut Formatter<'_>, lock: &Lock) -> fmt::Result {
+    f.write_str(match lock.strength {
+        LockStrength::Update => " FOR UPDATE",
+        LockStrength::NoKeyUpdate => " FOR NO KEY UPDATE",
+        LockStrength::Share => " FOR SHARE",
+        LockStrength::KeyShare => " FOR KEY SHARE",
+    })?;
+    if !lock.of.is_empty() {
+        f.write_str(" OF ")?;
+        comma_separated(f, &lock.of, |f, table| name(f, &table.name))?;
+    }
+    f.write_str(match lock.wait {
+        None => "",
+        Some(LockWait::NoWait) => " NOWAIT",
+        Some(LockWait::SkipLocked) => " SKIP LOCKED",
+    })
 }
 
 fn clause(f: &mut Formatter<'_>, words: &str, value: Option<&Expr>) -> fmt::Result {
@@ -376,6 +401,7 @@ fn source_or_parens(f: &mut Formatter<'_>, tree: &Join) -> fmt::Result {
 }
 
 fn source(f: &mut Formatter<'_>, source: &Source) -> fmt::Result {
+    f.write_str(if source.lateral { "LATERAL " } else { "" })?;
     match &source.kind {
         SourceKind::Table(parts) => dotted(f, parts)?,
         SourceKind::Function(function, args) => {
@@ -422,8 +448,9 @@ fn source(f: &mut Formatter<'_>, source: &Source) -> fmt::Result {
     source_suffix(f, source)
 }
 
-/// Alias and sample.
+/// Ordinality, alias and sample.
 fn source_suffix(f: &mut Formatter<'_>, source: &Source) -> fmt::Result {
+    f.write_str(if source.ordinality { " WITH ORDINALITY" } else { "" })?;
     if let Some(ident) = &source.alias {
         f.write_str(" AS ")?;
         alias(f, ident)?;

@@ -1,11 +1,8 @@
-//! GROUP BY, WINDOW, ORDER BY, LIMIT and OFFSET.
+//! GROUP BY, WINDOW and ORDER BY.
 
 use super::Parser;
-use super::query::Lifted;
 use crate::Result;
-use crate::ast::{
-    Expr, Fill, GroupBy, GroupModifier, Ident, Limit, LimitBy, OrderBy, Select, WindowSpec,
-};
+use crate::ast::{Expr, Fill, GroupBy, GroupModifier, Ident, OrderBy, WindowSpec};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::token::{Keyword, TokenKind};
 
@@ -228,112 +225,5 @@ impl Parser<'_> {
         }
         self.expect(TokenKind::CloseParen, "`,` or `)`")?;
         Ok(Some(columns))
-    }
-
-    // ----- LIMIT and OFFSET ---------------------------------------------------------------
-
-    /// `[LIMIT n … BY keys] [LIMIT n …] [OFFSET m]` of a SELECT.
-    pub(super) fn limits(&mut self, select: &mut Select) -> Result<()> {
-        if self.is(Keyword::Limit) {
-            let start = self.span();
-            self.advance();
-            let (count, percent) = self.limit_count()?;
-            let second = match self.eat(TokenKind::Comma) {
-                true => Some(self.expr_without_alias()?),
-                false => None,
-            };
-            let is_pair = second.is_some();
-            let by_offset = match (is_pair, self.is(Keyword::Offset)) {
-                (false, true) => {
-                    self.advance();
-                    Some(self.expr_without_alias()?)
-                }
-                _ => None,
-            };
-            if self.is(Keyword::By) {
-                if percent {
-                    return Err(SyntaxError::new("LIMIT BY takes no percentage", start));
-                }
-                self.advance();
-                // Only here does the first number of a pair come before the count.
-                let (count, offset) = match second {
-                    Some(second) => (second, Some(count)),
-                    None => (count, by_offset),
-                };
-                select.limit_by = Some(LimitBy { count, offset, keys: self.expr_list()? });
-            } else {
-                let with_ties = by_offset.is_none() && self.with_ties();
-                self.lifted = if by_offset.is_some() { Lifted::Offset } else { Lifted::Nothing };
-                select.limit = Some(Limit { count, percent, with_ties });
-                select.offset = second.or(by_offset);
-                return self.late_offset(select);
-            }
-        }
-        let starts_with_offset = self.is(Keyword::Offset);
-        (select.limit, select.offset) = self.limit_and_offset()?;
-        self.lifted = match (&select.limit, &select.offset) {
-            (Some(_), Some(_)) if starts_with_offset => Lifted::Limit,
-            (Some(_), Some(_)) if !self.offset_was_pair => Lifted::Offset,
-            _ => Lifted::Nothing,
-        };
-        Ok(())
-    }
-
-    /// `OFFSET m` after a LIMIT that was read already.
-    fn late_offset(&mut self, select: &mut Select) -> Result<()> {
-        if self.is(Keyword::Limit) {
-            return Err(SyntaxError::new("the limit is given twice", self.span()));
-        }
-        if !self.is(Keyword::Offset) {
-            return Ok(());
-        }
-        if select.offset.is_some() {
-            return Err(SyntaxError::new("the offset is given twice", self.span()));
-        }
-        self.advance();
-        select.offset = Some(self.expr_without_alias()?);
-        self.lifted = Lifted::Offset;
-        Ok(())
-    }
-
-    /// `[LIMIT n [, m] [WITH TIES]] [OFFSET m]`, in either order.
-    pub(super) fn limit_and_offset(&mut self) -> Result<(Option<Limit>, Option<Expr>)> {
-        let (mut limit, mut offset) = (None, None);
-        self.offset_was_pair = false;
-        loop {
-            let again = match self.keyword() {
-                Some(Keyword::Limit) => limit.is_some(),
-                Some(Keyword::Offset) => offset.is_some(),
-                _ => return Ok((limit, offset)),
-            };
-            if again {
-                let what = if self.is(Keyword::Limit) { "limit" } else { "offset" };
-                return Err(SyntaxError::new(format!("the {what} is given twice"), self.span()));
-            }
-            if self.eat_keyword(Keyword::Offset) {
-                offset = Some(self.expr_without_alias()?);
-                continue;
-            }
-            self.advance();
-            let (count, percent) = self.limit_count()?;
-            if self.kind() == TokenKind::Comma && offset.is_none() {
-                self.advance();
-                offset = Some(self.expr_without_alias()?);
-                self.offset_was_pair = true;
-            }
-            limit = Some(Limit { count, percent, with_ties: self.with_ties() });
-        }
-    }
-
-    /// The number after LIMIT, and whether a `%` follows it.
-    fn limit_count(&mut self) -> Result<(Expr, bool)> {
-        self.percent_may_end = true;
-        let count = self.expr_without_alias()?;
-        self.percent_may_end = false;
-        Ok((count, self.eat(TokenKind::Percent)))
-    }
-
-    fn with_ties(&mut self) -> bool {
-        self.eat_keywords(Keyword::With, Keyword::Ties)
     }
 }

@@ -1,7 +1,6 @@
 //! FROM: sources, aliases, samples and joins.
 
 use super::Parser;
-use crate::Result;
 use crate::ast::{
     BinaryOp, Expr, ExprKind, Ident, Join, JoinConstraint, JoinKind, JoinStrictness, Query, Sample,
     Source, SourceKind,
@@ -9,6 +8,7 @@ use crate::ast::{
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::span::Span;
 use crate::token::{Keyword, TokenKind};
+use crate::{Dialect, Result};
 
 /// The words between two sources.
 #[derive(Clone, Copy)]
@@ -165,9 +165,11 @@ impl Parser<'_> {
     fn source(&mut self) -> Result<Join> {
         self.descend()?;
         let start = self.span();
+        let lateral = self.lateral();
         let kind = match self.kind() {
             TokenKind::OpenParen => match self.paren_source()? {
                 Inside::Query(query) => SourceKind::Query(query),
+                Inside::Join(_) if lateral => return Err(self.unexpected("a query")),
                 Inside::Join(join) if self.at_pivot() => self.pivot(join)?,
                 Inside::Join(join) => {
                     self.ascend();
@@ -180,14 +182,16 @@ impl Parser<'_> {
             _ => return Err(self.unexpected("a table")),
         };
         self.ascend();
-        self.source_rest(kind, start)
+        let lateral = lateral && matches!(kind, SourceKind::Query(_));
+        self.source_rest(kind, lateral, start)
     }
 
     /// What follows a source: alias, sample, pivots with aliases of their own.
-    fn source_rest(&mut self, kind: SourceKind, start: Span) -> Result<Join> {
-        let mut source =
-            Source { kind, alias: None, columns: Vec::new(), sample: None, span: start };
+    fn source_rest(&mut self, kind: SourceKind, lateral: bool, start: Span) -> Result<Join> {
+        let mut source = Source::new(kind, start);
+        source.lateral = lateral;
         loop {
+            source.ordinality = self.ordinality(&source)?;
             self.source_alias(&mut source)?;
             if self.is(Keyword::Final) {
                 return Err(SyntaxError::new("FINAL is not supported", self.span())
@@ -203,12 +207,65 @@ impl Parser<'_> {
                 return Ok(Join::Source(Box::new(source)));
             }
             let kind = self.pivot(Join::Source(Box::new(source)))?;
-            source = Source { kind, alias: None, columns: Vec::new(), sample: None, span: start };
+            source = Source::new(kind, start);
         }
+    }
+
+    /// LATERAL before a query or a function. Before a function HogQL reads a table of that name
+    /// with an alias, as in `lateral f(a)`, wherever that is possible.
+    fn lateral(&mut self) -> bool {
+        let function = self.nth(1).is_name() && self.nth(2) == TokenKind::OpenParen;
+        let found = self.nth_word(0, "lateral")
+            && match self.nth(1) {
+                TokenKind::OpenParen => self.holds_query(2),
+                _ => function && (self.dialect == Dialect::Postgres || !self.is_name_list(2)),
+            };
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    /// Whether what begins this many tokens further, inside a parenthesis, is a query: `select …`,
+    /// `(select …) union …`, `{a} union …`, but not `{a}`.
+    fn holds_query(&self, distance: usize) -> bool {
+        let inner = (distance..).find(|at| self.nth(*at) != TokenKind::OpenParen);
+        inner.is_some_and(|at| match self.nth(at) {
+            TokenKind::OpenBrace => {
+                let after = (self.past_bracket(at)..)
+                    .find(|at| self.nth(*at) != TokenKind::CloseParen)
+                    .unwrap_or_default();
+                after < self.past_bracket(distance - 1) && self.nth_continues_query(after)
+            }
+            _ => self.begins_query(at),
+        })
+    }
+
+    /// Whether `(a, b)` stands this many tokens further.
+    fn is_name_list(&self, distance: usize) -> bool {
+        let inside = distance + 1..self.past_bracket(distance).saturating_sub(1);
+        inside.enumerate().all(|(at, distance)| match self.nth(distance) {
+            TokenKind::Comma => at % 2 == 1,
+            kind => at % 2 == 0 && kind.is_name(),
+        })
+    }
+
+    /// `WITH ORDINALITY` after a function.
+    fn ordinality(&mut self, source: &Source) -> Result<bool> {
+        if !self.is(Keyword::With) || !self.nth_word(1, "ordinality") {
+            return Ok(false);
+        }
+        if !matches!(source.kind, SourceKind::Function(..)) {
+            return Err(self.unexpected("a table function before WITH ORDINALITY"));
+        }
+        self.advance();
+        self.advance();
+        Ok(true)
     }
 
     fn source_alias(&mut self, source: &mut Source) -> Result<()> {
         let has_alias = match self.kind() {
+            TokenKind::Name if self.at_fetch() => false,
             TokenKind::Name | TokenKind::Quoted => true,
             TokenKind::Keyword(Keyword::As) => {
                 self.advance();
@@ -296,7 +353,7 @@ impl Parser<'_> {
                         Inside::Query(self.query_rest(None, first, start)?)
                     }
                     kind => {
-                        let first = self.source_rest(kind, start)?;
+                        let first = self.source_rest(kind, false, start)?;
                         Inside::Join(self.joins(first, start)?)
                     }
                 }
@@ -318,13 +375,13 @@ impl Parser<'_> {
                 self.query_rest(None, query, start).map(Inside::Query)
             }
             Inside::Query(query) => {
-                let first = self.source_rest(SourceKind::Query(query), start)?;
+                let first = self.source_rest(SourceKind::Query(query), false, start)?;
                 self.joins(first, start).map(Inside::Join)
             }
             Inside::Join(join) => {
                 let first = if self.at_pivot() {
                     let kind = self.pivot(join)?;
-                    self.source_rest(kind, start)?
+                    self.source_rest(kind, false, start)?
                 } else {
                     self.no_alias(join)?
                 };
@@ -415,7 +472,5 @@ fn fold(first: Join, start: Span, joins: Vec<OpenJoin>) -> Join {
 /// Stands in for a join while it is being rebuilt.
 fn placeholder_join() -> Join {
     let kind = SourceKind::Table(vec![Ident::new("", Span::default())]);
-    let source =
-        Source { kind, alias: None, columns: Vec::new(), sample: None, span: Span::default() };
-    Join::Source(Box::new(source))
+    Join::Source(Box::new(Source::new(kind, Span::default())))
 }

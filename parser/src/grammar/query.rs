@@ -58,9 +58,13 @@ impl Parser<'_> {
 
     /// Whether what stands here can follow a complete query and make it a larger one.
     pub(super) fn continues_query(&self) -> bool {
+        self.nth_continues_query(0)
+    }
+
+    pub(super) fn nth_continues_query(&self, distance: usize) -> bool {
         matches!(
-            self.keyword(),
-            Some(
+            self.nth(distance),
+            TokenKind::Keyword(
                 Keyword::Union
                     | Keyword::Intersect
                     | Keyword::Except

@@ -13,15 +13,13 @@ impl Parser<'_> {
         let siblings = std::mem::take(&mut self.height);
         let outer = std::mem::replace(&mut self.percent_may_end, false);
         self.expect_keyword(Keyword::Select, "SELECT")?;
-        if self.is(Keyword::Distinct)
-            && self.nth_is(1, Keyword::On)
+        let distinct_on = match self.nth_is(1, Keyword::On)
             && self.nth(2) == TokenKind::OpenParen
+            && self.eat_keywords(Keyword::Distinct, Keyword::On)
         {
-            return Err(self.unsupported(
-                "DISTINCT ON is not supported",
-                "Write LIMIT 1 BY with the same expressions at the end.",
-            ));
-        }
+            true => self.distinct_keys()?,
+            false => Vec::new(),
+        };
         let distinct = self.is(Keyword::Distinct) && self.distinct_applies();
         if distinct {
             self.advance();
@@ -32,12 +30,21 @@ impl Parser<'_> {
         // Boxed at once: a SELECT by value is heavy on the stack of nested queries.
         let mut select = Box::new(Select::new(self.column_list()?, start));
         select.distinct = distinct;
+        select.distinct_on = distinct_on;
         self.select_clauses(&mut select)?;
         select.span = self.span_from(start);
         self.percent_may_end = outer;
         self.grow()?;
         self.height = self.height.max(siblings);
         Ok(select)
+    }
+
+    /// What stands between the parentheses of DISTINCT ON.
+    fn distinct_keys(&mut self) -> Result<Vec<Expr>> {
+        self.expect(TokenKind::OpenParen, "`(`")?;
+        let keys = self.expr_list()?;
+        self.expect(TokenKind::CloseParen, "`,` or `)`")?;
+        Ok(keys)
     }
 
     /// The clauses after the columns, in their order.
@@ -67,7 +74,7 @@ impl Parser<'_> {
             select.order_by = self.order_by_list()?;
             select.interpolate = self.interpolate()?;
         }
-        self.limits(select)?;
+        self.tail(select)?;
         if self.is(Keyword::Settings) {
             return Err(self.unsupported(
                 "SETTINGS is not supported in a query",
@@ -135,6 +142,7 @@ impl Parser<'_> {
         }
         let column = self.expr()?;
         let has_alias = match self.kind() {
+            TokenKind::Name if self.at_fetch() => false,
             TokenKind::Name | TokenKind::Quoted => true,
             TokenKind::Keyword(keyword) => keyword.is_column_alias(),
             _ => false,

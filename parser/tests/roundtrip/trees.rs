@@ -417,6 +417,15 @@ fn limit(inner: BoxedStrategy<Expr>) -> BoxedStrategy<Limit> {
         .boxed()
 }
 
+fn lock() -> BoxedStrategy<Lock> {
+    use LockStrength::*;
+    let strength = prop::sample::select(vec![Update, NoKeyUpdate, Share, KeyShare]);
+    let wait = prop::sample::select(vec![None, Some(LockWait::NoWait), Some(LockWait::SkipLocked)]);
+    (strength, vec(ident(), 0..3), wait)
+        .prop_map(|(strength, of, wait)| Lock { strength, of, wait, span: Span::default() })
+        .boxed()
+}
+
 fn set(inner: BoxedStrategy<Expr>, nested: BoxedStrategy<Query>) -> BoxedStrategy<Query> {
     let kind = prop::sample::select(vec![SetKind::Union, SetKind::Intersect, SetKind::Except]);
     let operator = (kind, any::<bool>(), any::<bool>())
@@ -491,10 +500,15 @@ fn select(inner: BoxedStrategy<Expr>, nested: BoxedStrategy<Query>) -> BoxedStra
         of(limit(inner.clone())),
         rarely(&inner),
     );
+    let keys = prop_oneof![3 => Just(vec![]), 1 => vec(inner.clone(), 1..3)];
+    let tail = (tail, prop_oneof![4 => Just(vec![]), 1 => vec(lock(), 1..3)], keys);
     (any::<bool>(), vec(inner, 1..4), sources, filters, tail)
         .prop_map(|(distinct, columns, sources, filters, tail)| {
             let mut select = Select::new(columns, Span::default());
-            select.distinct = distinct;
+            let (tail, locks, keys) = tail;
+            select.distinct = distinct && keys.is_empty();
+            select.distinct_on = keys;
+            select.locks = locks;
             (select.with, select.from, select.array_joins) = sources;
             if select.from.is_none() {
                 select.array_joins.clear();
@@ -564,14 +578,19 @@ fn source(kind: BoxedStrategy<SourceKind>, inner: BoxedStrategy<Expr>) -> BoxedS
         kind,
         of((ident(), vec(ident(), 0..3))),
         prop_oneof![4 => Just(None), 1 => sample(inner).prop_map(Some)],
+        any::<bool>(),
     )
-        .prop_map(|(kind, alias, sample)| {
+        .prop_map(|(kind, alias, sample, flag)| {
+            let lateral = flag && matches!(kind, SourceKind::Query(ref query) if !matches!(query, Query::Values(_)));
+            let ordinality = flag && matches!(kind, SourceKind::Function(..));
             let (alias, columns) = match alias {
                 Some((alias, columns)) => (Some(alias), columns),
                 None => (None, vec![]),
             };
             let span = Span::default();
-            Join::Source(Box::new(Source { kind, alias, columns, sample, span }))
+            Join::Source(Box::new(Source {
+                kind, lateral, ordinality, alias, columns, sample, span
+            }))
         })
         .boxed()
 }
