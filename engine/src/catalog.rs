@@ -9,8 +9,9 @@ use datafusion::catalog::TableProvider;
 use hedgerow_parser::ast::Ident;
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
-use crate::storage::{EventStore, ProjectId, Snapshot};
+use crate::storage::{EventStore, ProjectId, Properties, Snapshot};
 
+mod properties;
 mod system;
 
 /// Field metadata: what a column means, for clients that show comments.
@@ -57,6 +58,7 @@ pub fn is_hidden(field: &Field) -> bool {
 #[derive(Debug)]
 pub struct Catalog {
     tables: BTreeMap<String, Arc<Table>>,
+    properties: Option<(Arc<Snapshot>, ProjectId)>,
 }
 
 impl Catalog {
@@ -67,14 +69,27 @@ impl Catalog {
             doc: "One row per event that the product sent.",
             provider: store.events(snapshot, project),
         };
-        let tables = std::iter::once(events).chain(system::tables());
-        Self { tables: tables.map(|table| (table.name.clone(), Arc::new(table))).collect() }
+        let properties = properties::table(Arc::clone(snapshot), project);
+        let tables = [events, properties].into_iter().chain(system::tables());
+        Self {
+            tables: tables.map(|table| (table.name.clone(), Arc::new(table))).collect(),
+            properties: Some((Arc::clone(snapshot), project)),
+        }
     }
 
     /// A catalog without product tables, for queries over constants.
     pub fn without_store() -> Self {
         Self {
             tables: system::tables().into_iter().map(|t| (t.name.clone(), Arc::new(t))).collect(),
+            properties: None,
+        }
+    }
+
+    /// What is known of the project's event properties.
+    pub fn properties(&self) -> Arc<Properties> {
+        match &self.properties {
+            Some((snapshot, project)) => snapshot.properties(*project),
+            None => Arc::default(),
         }
     }
 

@@ -14,10 +14,11 @@ use std::cell::RefCell;
 
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr as logical;
-use hedgerow_parser::ast;
+use hedgerow_parser::{Span, ast};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
+use crate::session::Notice;
 use crate::settings::Settings;
 use crate::types::Type;
 
@@ -57,6 +58,14 @@ pub(crate) struct Environment<'a> {
     params: RefCell<Vec<Param>>,
     /// For names that must not clash within one plan.
     next_id: RefCell<u32>,
+    warnings: RefCell<Vec<Warning>>,
+}
+
+/// Something that is allowed and hardly meant, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Warning {
+    pub(crate) notice: Notice,
+    pub(crate) span: Span,
 }
 
 /// What is known of one `$n`.
@@ -72,7 +81,22 @@ pub(crate) enum Param {
 
 impl<'a> Environment<'a> {
     fn new(catalog: &'a Catalog, settings: &'a Settings, params: Vec<Param>) -> Self {
-        Self { catalog, settings, params: RefCell::new(params), next_id: RefCell::new(0) }
+        Self {
+            catalog,
+            settings,
+            params: RefCell::new(params),
+            next_id: RefCell::new(0),
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// Tells the user something; once, however often the place is read.
+    fn warn(&self, notice: Notice, span: Span) {
+        let warning = Warning { notice, span };
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
     }
 
     /// A name that no other part of the plan has.
@@ -108,6 +132,8 @@ const PARAMS_MAX: usize = 65_535;
 pub(crate) struct Analysis {
     pub(crate) lowered: Lowered,
     pub(crate) params: Vec<Type>,
+    #[expect(dead_code, reason = "for editors")]
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Lowers a query whose parameters have at most types. Parameters whose use does not decide
@@ -124,9 +150,10 @@ pub(crate) fn analyse(
         let env = Environment::new(catalog, settings, params);
         let lowered = query::lower(&env, query)?;
         params = env.params.into_inner();
+        let warnings = env.warnings.into_inner();
         if !params.iter().any(|param| matches!(param, Param::Untyped)) {
             let params = params.into_iter().map(Param::into_type).collect();
-            return Ok(Analysis { lowered, params });
+            return Ok(Analysis { lowered, params, warnings });
         }
         for param in &mut params {
             if matches!(param, Param::Untyped) {
@@ -151,7 +178,7 @@ pub(crate) fn lower(
     catalog: &Catalog,
     settings: &Settings,
     params: Vec<(Type, ScalarValue)>,
-) -> Result<Lowered> {
+) -> Result<(Lowered, Vec<Notice>)> {
     let params: Vec<Param> = params.into_iter().map(|(ty, v)| Param::Bound(ty, v)).collect();
     let count = params.len();
     let env = Environment::new(catalog, settings, params);
@@ -161,5 +188,6 @@ pub(crate) fn lower(
         let message = format!("the query has {used} parameters, {count} values were given");
         return Err(Error::new(ErrorKind::Parameter, message));
     }
-    Ok(lowered)
+    let warnings = env.warnings.into_inner();
+    Ok((lowered, warnings.into_iter().map(|warning| warning.notice).collect()))
 }

@@ -159,11 +159,11 @@ impl Session {
         self.engine
             .on_query_threads(async move {
                 let catalog = engine.catalog(project).await?;
-                let lowered = lower::lower(&query, &catalog, &settings, params)?;
+                let (lowered, notices) = lower::lower(&query, &catalog, &settings, params)?;
                 let schema = execute::output_schema(&lowered);
                 let (state, threads) = (engine.query_state(), engine.query_threads()?);
                 let batches = execute::execute(&state, lowered, project, threads).await?;
-                Ok(ResultStream { schema, notices: Vec::new(), batches })
+                Ok(ResultStream { schema, notices, batches })
             })
             .await
     }

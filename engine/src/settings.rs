@@ -1,8 +1,11 @@
 //! Every name that `SET` takes, with its type, default and documentation, in one table.
 
+use std::collections::BTreeMap;
+
 use chrono_tz::Tz;
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
+use crate::types::property::PropertyType;
 
 /// What a session can change about the meaning of its queries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +16,18 @@ pub struct Settings {
     pub week_starts_monday: bool,
     /// See [`SETTINGS`].
     pub hogql_strings: bool,
+    /// See [`SETTINGS`].
+    pub property_types: BTreeMap<String, PropertyType>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { timezone: "UTC".to_owned(), week_starts_monday: false, hogql_strings: false }
+        Self {
+            timezone: "UTC".to_owned(),
+            week_starts_monday: false,
+            hogql_strings: false,
+            property_types: BTreeMap::new(),
+        }
     }
 }
 
@@ -72,6 +82,17 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
     },
+    Setting {
+        name: "property_types",
+        doc: "Types of event properties, as a JSON object such as {\"price\": \"String\"}. Types are \
+              String, Numeric, Boolean and DateTime; a value that does not fit reads as NULL. \
+              Keys that are not named have the type that all their values fit.",
+        get: |settings| property_types_text(&settings.property_types),
+        set: |settings, value| {
+            settings.property_types = property_types(value)?;
+            Ok(())
+        },
+    },
 ];
 
 impl Settings {
@@ -97,6 +118,31 @@ impl Settings {
             }
         }
     }
+}
+
+fn property_types_text(types: &BTreeMap<String, PropertyType>) -> String {
+    let names: BTreeMap<&str, &str> =
+        types.iter().map(|(key, ty)| (key.as_str(), ty.name())).collect();
+    // A map with text keys always serialises.
+    serde_json::to_string(&names).unwrap_or_default()
+}
+
+fn property_types(text: &str) -> Result<BTreeMap<String, PropertyType>> {
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    let names: BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| {
+        invalid("property_types", text).hint("Write a JSON object: {\"price\": \"Numeric\"}.")
+    })?;
+    let typed = names.into_iter().map(|(key, name)| match name.parse() {
+        Ok(ty) => Ok((key, ty)),
+        Err(()) => {
+            let error = Error::new(
+                ErrorKind::InvalidSetting,
+                format!("no property type named {name}, for property {key}"),
+            );
+            Err(error.hint("There are String, Numeric, Boolean and DateTime."))
+        }
+    });
+    typed.collect()
 }
 
 fn find(name: &str) -> Option<&'static Setting> {

@@ -9,6 +9,7 @@ mod location;
 mod log;
 mod part;
 mod projects;
+mod properties;
 mod reader;
 mod scan;
 mod schema;
@@ -33,7 +34,8 @@ use crate::storage::log::{LogSnapshot, TableLog};
 use crate::storage::scan::EventsTable;
 
 pub use crate::storage::location::Location;
-pub use crate::storage::schema::{COMMENT, HIDDEN, events_schema};
+pub use crate::storage::properties::{Properties, Property, Seen};
+pub use crate::storage::schema::{COMMENT, HIDDEN, PROPERTY_TYPES, events_schema};
 
 pub(crate) use crate::storage::guard::check_project;
 pub(crate) use crate::storage::log::Outcome;
@@ -167,13 +169,14 @@ impl EventStore {
 
     /// Stores a finished file. Nobody sees it before a commit names it.
     pub(crate) async fn put_part(&self, writer: PartWriter, modified_ms: i64) -> Result<Part> {
-        let (bytes, statistics) = writer.finish()?;
+        let (bytes, statistics, properties) = writer.finish()?;
         let path = format!("{}.parquet", Uuid::now_v7());
         let part = Part {
             size_bytes: bytes.len() as u64,
             modified_ms,
             sorted: true,
             statistics: Some(statistics),
+            properties: Some(Arc::new(properties)),
             path,
         };
         self.store.put_opts(&part.location()?, bytes.into(), PutMode::Create.into()).await?;
@@ -215,6 +218,11 @@ impl Snapshot {
     pub fn may_have_events(&self, project: ProjectId) -> bool {
         let id = project.0.into();
         self.parts().any(|part| part.may_overlap(TEAM_ID, &id, &id))
+    }
+
+    /// The properties that a project's events have.
+    pub fn properties(&self, project: ProjectId) -> Arc<Properties> {
+        self.log.properties.of(project, || Properties::of(self.parts(), project))
     }
 
     /// The files that an older version did not have.

@@ -4,6 +4,7 @@
 //! Utf8View) and are told apart by the field's extension metadata.
 
 pub mod names;
+pub mod property;
 pub mod time;
 
 use std::collections::HashMap;

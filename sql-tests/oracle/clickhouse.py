@@ -19,12 +19,22 @@ import chdb.session
 HERE = pathlib.Path(__file__).parent
 FIXTURE = HERE.parent / "data" / "events.ndjson"
 
+# Keys under which the fixture has nothing but numbers, or nothing but true and false.
+NUMERIC = {"price", "qty"}
+BOOLEAN = {"gift"}
+
 
 def property_read(match):
-    """HogQL's reading of a property: missing, null and '' are NULL, strings lose their quotes."""
+    """HogQL's reading of a property: missing, null and '' are NULL, strings lose their quotes, and
+    a single key has the type that the catalogue gives it."""
     path = ", ".join(f"'{part}'" for part in match.group(1).split("."))
     raw = f"nullIf(nullIf(JSONExtractRaw(properties, {path}), ''), 'null')"
-    return f"nullIf(replaceRegexpAll({raw}, '^\"|\"$', ''), '')"
+    text = f"nullIf(replaceRegexpAll({raw}, '^\"|\"$', ''), '')"
+    if match.group(1) in NUMERIC:
+        return f"accurateCastOrNull({text}, 'Float64')"
+    if match.group(1) in BOOLEAN:
+        return f"transform({text}, ['true', 'false'], [true, false], null)"
+    return text
 
 
 def to_clickhouse(sql):

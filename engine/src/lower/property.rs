@@ -1,14 +1,20 @@
 //! Access into values: JSON properties, tuple elements, array items, map entries.
 //!
 //! Every read of a property goes through one function, `__property`, so that the store can
-//! answer it from a column of its own where it has one.
+//! answer it from a column of its own where it has one. A key of the events' own properties is
+//! read as the type that the catalogue or the session gives it.
 
+use datafusion::common::ExprSchema;
+use datafusion::logical_expr::{Expr, case, lit};
 use hedgerow_parser::{Span, ast};
 
 use super::expr::Lowering;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::Typed;
+use crate::session::Notice;
+use crate::storage::PROPERTY_TYPES;
 use crate::types::Type;
+use crate::types::property::PropertyType;
 
 /// The function that reads a property: JSON text, then the path as constants.
 const PROPERTY: &str = "__property";
@@ -88,9 +94,59 @@ fn read(
     keys: Vec<Typed>,
     span: Span,
 ) -> Result<Typed> {
+    let ty = property_type(lowering, &json, &keys);
     let mut args = vec![json];
     args.extend(keys);
-    lowering.call_scalar(PROPERTY, args, span)
+    let text = lowering.call_scalar(PROPERTY, args, span)?;
+    match ty {
+        PropertyType::String => Ok(text),
+        PropertyType::Numeric => lowering.call_scalar("toFloat", vec![text], span),
+        PropertyType::DateTime => lowering.call_scalar("toDateTime", vec![text], span),
+        PropertyType::Boolean => {
+            let word = |word| Typed::text(word, span).expr;
+            let expr = case(text.expr)
+                .when(word("true"), lit(true))
+                .when(word("false"), lit(false))
+                .end()?;
+            Ok(Typed::new(expr, Type::Bool, span))
+        }
+    }
+}
+
+/// The type of a single key of the events' own properties; all else is text.
+fn property_type(lowering: &Lowering<'_, '_>, json: &Typed, keys: &[Typed]) -> PropertyType {
+    let [key] = keys else { return PropertyType::String };
+    let Some(name) = key.as_text() else { return PropertyType::String };
+    let has_types = match &json.expr {
+        Expr::Column(column) => {
+            let field = lowering.scope.plan.schema().field_from_column(column);
+            field.is_ok_and(|field| field.metadata().contains_key(PROPERTY_TYPES))
+        }
+        Expr::OuterReferenceColumn(field, _) => field.metadata().contains_key(PROPERTY_TYPES),
+        _ => false,
+    };
+    if !has_types {
+        return PropertyType::String;
+    }
+    let env = lowering.scope.env;
+    if let Some(ty) = env.settings.property_types.get(name) {
+        return *ty;
+    }
+    let properties = env.catalog.properties();
+    match properties.get(name) {
+        Some(property) => property.ty,
+        None => {
+            if properties.is_complete() {
+                let keys = properties.iter().map(|(key, _)| key);
+                let notice = Notice {
+                    message: format!("no event has a property named {name}"),
+                    hint: did_you_mean(name, keys),
+                };
+                env.warn(notice, key.span);
+            }
+            PropertyType::String
+        }
+    }
 }
 
 /// The JSON value and the keys of a path with constant steps; none for anything else.

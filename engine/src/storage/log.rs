@@ -1,13 +1,15 @@
 //! The log of a table: which files it consists of at each version. Only the log moves, one
 //! version at a time; files never change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::storage::part::Part;
+use crate::storage::{ProjectId, Properties};
 
 pub(crate) mod delta;
 
@@ -20,6 +22,23 @@ pub(crate) struct LogSnapshot {
     pub(crate) version: Version,
     /// By path. A part that two snapshots share is the same allocation.
     pub(crate) parts: BTreeMap<String, Arc<Part>>,
+    /// Computed when they are first asked for.
+    pub(crate) properties: PropertyCache,
+}
+
+/// The properties of projects at one version.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PropertyCache(Arc<Mutex<HashMap<ProjectId, Arc<Properties>>>>);
+
+impl PropertyCache {
+    pub(crate) fn of(
+        &self,
+        project: ProjectId,
+        compute: impl FnOnce() -> Properties,
+    ) -> Arc<Properties> {
+        let mut known = self.0.lock();
+        Arc::clone(known.entry(project).or_insert_with(|| Arc::new(compute())))
+    }
 }
 
 /// What became of a commit.

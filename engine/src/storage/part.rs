@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::properties::PropertyCounts;
 use crate::storage::schema::{TEAM_ID, events_schema};
 use crate::storage::{EVENTS_FOLDER, ProjectId};
 
@@ -30,6 +31,8 @@ pub(crate) struct Part {
     pub(crate) sorted: bool,
     /// None when a foreign writer left no statistics.
     pub(crate) statistics: Option<PartStatistics>,
+    /// None when the writer did not look.
+    pub(crate) properties: Option<Arc<PropertyCounts>>,
 }
 
 /// What the log knows about the rows of a part.

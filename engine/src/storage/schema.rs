@@ -11,9 +11,12 @@ use crate::types::Type;
 pub const COMMENT: &str = "comment";
 /// The key that marks a column as excluded from `*`; present with the value `true`.
 pub const HIDDEN: &str = "hidden";
+/// The key that marks the JSON text whose keys have types; see [`super::Properties`].
+pub const PROPERTY_TYPES: &str = "hedgerow.property_types";
 
 pub(crate) const UUID: &str = "uuid";
 pub(crate) const EVENT: &str = "event";
+pub(crate) const PROPERTIES: &str = "properties";
 pub(crate) const TIMESTAMP: &str = "timestamp";
 pub(crate) const TEAM_ID: &str = "team_id";
 pub(crate) const DISTINCT_ID: &str = "distinct_id";
@@ -31,7 +34,7 @@ pub(crate) const GROUP_COUNT: usize = 5;
 
 /// The columns of `events` in `*` order, hidden ones last.
 ///
-/// Field metadata: the extension name of the type, [`COMMENT`], and [`HIDDEN`] on columns that
+/// Field metadata: the extension name of the type, [`COMMENT`], [`PROPERTY_TYPES`], and [`HIDDEN`] on columns that
 /// `*` leaves out. Text columns are never NULL: an absent value is `''`.
 pub fn events_schema() -> &'static SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| Arc::new(Schema::new(fields())));
@@ -42,7 +45,11 @@ fn fields() -> Vec<Field> {
     let mut fields = vec![
         required(UUID, Type::Uuid, "The event's identity."),
         required(EVENT, Type::String, "The event's name; built-in names begin with $."),
-        required("properties", Type::Json, "What the sender said about the event."),
+        describe(
+            required(PROPERTIES, Type::Json, "What the sender said about the event."),
+            PROPERTY_TYPES,
+            "event",
+        ),
         required(TIMESTAMP, Type::utc(), "When the event happened, by the sender's clock."),
         required(TEAM_ID, Type::Int64, "The project's number."),
         required(DISTINCT_ID, Type::String, "Who the event is about, as the sender names them."),

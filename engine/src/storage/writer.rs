@@ -17,14 +17,17 @@ use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 use crate::storage::part::{PartStatistics, Range};
+use crate::storage::properties::PropertyCounts;
 use crate::storage::schema::{
-    DISTINCT_ID_HASH, SORT_KEY, STATISTICS_COLUMNS, TIMESTAMP, UUID, events_schema,
+    DISTINCT_ID_HASH, PROPERTIES, SORT_KEY, STATISTICS_COLUMNS, TIMESTAMP, UUID, events_schema,
 };
 
 /// The key that says how a file is laid out, in its footer and in the log.
 pub(crate) const LAYOUT_KEY: &str = "hedgerow.layout";
 /// The layout written here.
 pub(crate) const LAYOUT_VERSION: &str = "1";
+/// The key under which the log has what was seen of properties.
+pub(crate) const PROPERTIES_KEY: &str = "hedgerow.properties";
 
 /// Small enough that pruning a group saves much, large enough that its columns are read in long
 /// runs.
@@ -37,6 +40,7 @@ const PAGE_ROWS: usize = 20_000;
 pub(crate) struct PartWriter {
     parquet: ArrowWriter<Vec<u8>>,
     statistics: PartStatistics,
+    properties: PropertyCounts,
 }
 
 impl PartWriter {
@@ -47,20 +51,25 @@ impl PartWriter {
         let schema = Arc::clone(events_schema());
         let parquet =
             ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(write_error)?;
-        Ok(Self { parquet, statistics: PartStatistics::default() })
+        Ok(Self {
+            parquet,
+            statistics: PartStatistics::default(),
+            properties: PropertyCounts::default(),
+        })
     }
 
     /// Appends rows that do not come before those already written.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.parquet.write(batch).map_err(write_error)?;
         add_statistics(&mut self.statistics, batch);
+        self.properties.add_batch(batch);
         Ok(())
     }
 
-    /// The whole file.
-    pub(crate) fn finish(self) -> Result<(Bytes, PartStatistics)> {
+    /// The whole file, and what the log says about it.
+    pub(crate) fn finish(self) -> Result<(Bytes, PartStatistics, PropertyCounts)> {
         let bytes = self.parquet.into_inner().map_err(write_error)?;
-        Ok((bytes.into(), self.statistics))
+        Ok((bytes.into(), self.statistics, self.properties))
     }
 }
 
@@ -82,7 +91,7 @@ fn properties() -> Result<WriterProperties> {
         .set_sorting_columns(Some(sorting.collect()))
         .set_key_value_metadata(Some(vec![layout]));
     // Values that hardly repeat: a dictionary would cost time and be given up anyway.
-    for name in ["properties", UUID] {
+    for name in [PROPERTIES, UUID] {
         properties = properties
             .set_column_dictionary_enabled(ColumnPath::from(name), false)
             .set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk);

@@ -135,6 +135,7 @@ const VARIABLES: &[Variable] = &[
     ),
     fixed("max_identifier_length", "63", "Longest name in PostgreSQL."),
     fixed("max_index_keys", "32", "Most columns of an index in PostgreSQL."),
+    variable("property_types", "{}", Kind::Engine, "Types of event properties, as JSON."),
     variable("row_security", "on", Kind::Bool, "Row policies; there are none."),
     variable("search_path", "\"$user\", public", Kind::Text, "Schemas of unqualified names."),
     reported(fixed("server_encoding", "UTF8", "Encoding of stored text.")),

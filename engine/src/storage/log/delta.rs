@@ -19,11 +19,12 @@ use object_store::prefix::PrefixStore;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::log::{LogSnapshot, Outcome, TableLog, Version};
+use crate::storage::log::{LogSnapshot, Outcome, PropertyCache, TableLog, Version};
 use crate::storage::part::{Part, PartStatistics};
+use crate::storage::properties::PropertyCounts;
 use crate::storage::root_url;
 use crate::storage::schema::{COMMENT, STATISTICS_COLUMNS};
-use crate::storage::writer::{LAYOUT_KEY, LAYOUT_VERSION};
+use crate::storage::writer::{LAYOUT_KEY, LAYOUT_VERSION, PROPERTIES_KEY};
 
 /// The log of one Delta table.
 #[derive(Debug)]
@@ -141,7 +142,7 @@ fn read_snapshot(table: &DeltaTable, before: Option<&LogSnapshot>) -> Result<Log
         };
         parts.insert(path, part);
     }
-    Ok(LogSnapshot { version: state.version(), parts })
+    Ok(LogSnapshot { version: state.version(), parts, properties: PropertyCache::default() })
 }
 
 fn read_part(file: &LogicalFileView) -> Result<Part> {
@@ -156,20 +157,26 @@ fn read_part(file: &LogicalFileView) -> Result<Part> {
     }
     #[expect(deprecated, reason = "the only way to the tags of a file")]
     let add = file.add_action();
-    let layout = add.tags.as_ref().and_then(|tags| tags.get(LAYOUT_KEY)?.as_deref());
+    let tag = |key| add.tags.as_ref().and_then(|tags| tags.get(key)?.as_deref());
+    let properties = tag(PROPERTIES_KEY).and_then(PropertyCounts::from_json).map(Arc::new);
+    let layout = tag(LAYOUT_KEY);
     Ok(Part {
         size_bytes: add.size.unsigned_abs(),
         modified_ms: add.modification_time,
         sorted: layout == Some(LAYOUT_VERSION),
         statistics: add.stats.as_deref().and_then(PartStatistics::from_json),
+        properties,
         path: add.path,
     })
 }
 
 fn add_action(part: Part) -> Action {
-    let layout = (LAYOUT_KEY.to_owned(), Some(LAYOUT_VERSION.to_owned()));
+    let tag = |key: &str, value: String| (key.to_owned(), Some(value));
+    let layout = part.sorted.then(|| tag(LAYOUT_KEY, LAYOUT_VERSION.to_owned()));
+    let properties = part.properties.as_ref().map(|counts| tag(PROPERTIES_KEY, counts.to_json()));
+    let tags: HashMap<_, _> = layout.into_iter().chain(properties).collect();
     Action::Add(Add {
-        tags: part.sorted.then(|| HashMap::from([layout])),
+        tags: (!tags.is_empty()).then_some(tags),
         stats: part.statistics.as_ref().map(PartStatistics::to_json),
         path: part.path,
         size: part.size_bytes.cast_signed(),

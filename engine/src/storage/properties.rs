@@ -1,0 +1,445 @@
+//! What was seen of event properties: which keys, how often, and as which JSON types.
+//!
+//! A file is counted while it is written, and the counts stand in the log beside its statistics.
+//! A key gets a type only when every value that the project has under it reads as that type, so
+//! that no value turns to NULL by being typed.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use chrono::NaiveDate;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::storage::ProjectId;
+use crate::storage::part::Part;
+use crate::storage::schema::{PROPERTIES, TEAM_ID};
+use crate::types::property::PropertyType;
+
+/// How often a key was seen, by what stood there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    #[serde(skip_serializing_if = "is_zero")]
+    pub strings: u64,
+    /// Strings that are ISO 8601 dates with a time.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub date_times: u64,
+    /// Numbers that a float holds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub numbers: u64,
+    /// Numbers beyond 2^53: as floats they would lose digits.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub large_numbers: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub booleans: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub objects: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub arrays: u64,
+    /// JSON null and `""`, which read as NULL under every type.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub nulls: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Seen {
+    /// All values, NULLs included.
+    pub fn total(&self) -> u64 {
+        self.values() + self.nulls
+    }
+
+    fn values(&self) -> u64 {
+        self.strings
+            + self.date_times
+            + self.numbers
+            + self.large_numbers
+            + self.booleans
+            + self.objects
+            + self.arrays
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.strings += other.strings;
+        self.date_times += other.date_times;
+        self.numbers += other.numbers;
+        self.large_numbers += other.large_numbers;
+        self.booleans += other.booleans;
+        self.objects += other.objects;
+        self.arrays += other.arrays;
+        self.nulls += other.nulls;
+    }
+
+    /// The type as which every value reads; String where there is none.
+    fn property_type(&self) -> PropertyType {
+        match self.values() {
+            0 => PropertyType::String,
+            values if values == self.numbers => PropertyType::Numeric,
+            values if values == self.booleans => PropertyType::Boolean,
+            values if values == self.date_times => PropertyType::DateTime,
+            _ => PropertyType::String,
+        }
+    }
+}
+
+/// The keys of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PropertyCounts {
+    /// False when the file has keys that are not listed.
+    complete: bool,
+    keys: HashMap<String, Seen>,
+}
+
+impl Default for PropertyCounts {
+    fn default() -> Self {
+        Self { complete: true, keys: HashMap::new() }
+    }
+}
+
+/// Keys noted for one file; the log would grow too large with more.
+const KEYS_MAX: usize = 1_000;
+/// Longer keys are not noted.
+const KEY_BYTES_MAX: usize = 200;
+
+impl PropertyCounts {
+    /// Counts the properties of events.
+    pub(crate) fn add_batch(&mut self, batch: &RecordBatch) {
+        let Some(column) = batch.column_by_name(PROPERTIES) else { return };
+        for document in column.as_string_view().iter().flatten() {
+            self.add_document(document);
+        }
+    }
+
+    fn add_document(&mut self, document: &str) {
+        if document == "{}" {
+            return;
+        }
+        let mut reader = serde_json::Deserializer::from_str(document);
+        if reader.deserialize_map(Members(self)).is_err() {
+            // What cannot be read now reads as NULL later, but keys may have gone unseen.
+            self.complete = false;
+        }
+    }
+
+    fn count(&mut self, key: &str, kind: Kind) {
+        if !self.keys.contains_key(key) {
+            if self.keys.len() >= KEYS_MAX || key.len() > KEY_BYTES_MAX {
+                self.complete = false;
+                return;
+            }
+            self.keys.insert(key.to_owned(), Seen::default());
+        }
+        let Some(seen) = self.keys.get_mut(key) else { return };
+        let counter = match kind {
+            Kind::String => &mut seen.strings,
+            Kind::DateTime => &mut seen.date_times,
+            Kind::Number => &mut seen.numbers,
+            Kind::LargeNumber => &mut seen.large_numbers,
+            Kind::Boolean => &mut seen.booleans,
+            Kind::Object => &mut seen.objects,
+            Kind::Array => &mut seen.arrays,
+            Kind::Null => &mut seen.nulls,
+        };
+        *counter += 1;
+    }
+
+    /// The JSON text for the log.
+    pub(crate) fn to_json(&self) -> String {
+        // A map with text keys always serialises.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the JSON text of the log; none when it is damaged.
+    pub(crate) fn from_json(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+/// The properties of one project, over all its files.
+#[derive(Debug, Default)]
+pub struct Properties {
+    keys: BTreeMap<String, Property>,
+    complete: bool,
+}
+
+/// What is known of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Property {
+    pub seen: Seen,
+    /// As which its values are read.
+    pub ty: PropertyType,
+}
+
+impl Properties {
+    /// Puts together what the files of a project say. Files that say nothing, or that hold other
+    /// projects' events too, may hold any value under any key: then no key has a type.
+    pub(crate) fn of<'a>(parts: impl Iterator<Item = &'a Arc<Part>>, project: ProjectId) -> Self {
+        let team = project.0.into();
+        let mut merged: BTreeMap<&str, (Seen, usize)> = BTreeMap::new();
+        let (mut incomplete, mut silent) = (0, 0);
+        for part in parts.filter(|part| part.may_overlap(TEAM_ID, &team, &team)) {
+            let Some(counts) = part.properties.as_deref().filter(|_| part.is_only(project)) else {
+                silent += 1;
+                continue;
+            };
+            incomplete += usize::from(!counts.complete);
+            for (key, seen) in &counts.keys {
+                let (total, listed) = merged.entry(key).or_default();
+                total.add(seen);
+                *listed += usize::from(!counts.complete);
+            }
+        }
+        let property = |(key, (seen, listed)): (&str, (Seen, usize))| {
+            let known = silent == 0 && listed == incomplete;
+            let ty = if known { seen.property_type() } else { PropertyType::String };
+            (key.to_owned(), Property { seen, ty })
+        };
+        let keys: BTreeMap<_, _> = merged.into_iter().map(property).collect();
+        Self { complete: silent + incomplete == 0 && !keys.is_empty(), keys }
+    }
+
+    /// What is known of a key.
+    pub fn get(&self, key: &str) -> Option<&Property> {
+        self.keys.get(key)
+    }
+
+    /// True when there are events, and no other key was ever seen.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// All keys, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Property)> {
+        self.keys.iter().map(|(key, property)| (key.as_str(), property))
+    }
+}
+
+/// What stands under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    String,
+    DateTime,
+    Number,
+    LargeNumber,
+    Boolean,
+    Object,
+    Array,
+    Null,
+}
+
+/// Up to here every integer is a float, and neighbours are told apart.
+const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
+
+fn number(value: f64) -> Kind {
+    if value.abs() <= EXACT_INTEGER_MAX { Kind::Number } else { Kind::LargeNumber }
+}
+
+fn text(text: &str) -> Kind {
+    match text {
+        "" => Kind::Null,
+        _ if is_date_time(text) => Kind::DateTime,
+        _ => Kind::String,
+    }
+}
+
+/// `2024-03-10T12:30:00`, with a blank for the T, with up to six digits of a second, with an
+/// offset or `Z`.
+fn is_date_time(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    if bytes.len() < 19 || !bytes[0].is_ascii_digit() {
+        return false;
+    }
+    let shape = |pattern: &[u8], bytes: &[u8]| {
+        pattern.iter().zip(bytes).all(|(expected, byte)| match expected {
+            b'9' => byte.is_ascii_digit(),
+            expected => expected == byte,
+        })
+    };
+    let (start, rest) = bytes.split_at(19);
+    if !shape(b"9999-99-99T99:99:99", start) && !shape(b"9999-99-99 99:99:99", start) {
+        return false;
+    }
+    let field = |range: std::ops::Range<usize>| text[range].parse::<u32>().unwrap_or(u32::MAX);
+    let year = i32::try_from(field(0..4)).unwrap_or(0);
+    let exists = (1900..=2299).contains(&year)
+        && NaiveDate::from_ymd_opt(year, field(5..7), field(8..10)).is_some()
+        && field(11..13) < 24
+        && field(14..16) < 60
+        && field(17..19) < 60;
+    let zone = match rest.split_first() {
+        Some((b'.', fraction)) => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            match digits {
+                1..=6 => &fraction[digits..],
+                _ => return false,
+            }
+        }
+        _ => rest,
+    };
+    let offset = zone.len() == 6
+        && (shape(b"+99:99", zone) || shape(b"-99:99", zone))
+        && &zone[1..] <= b"14:00".as_slice()
+        && zone[4] < b'6';
+    exists && (zone.is_empty() || zone == b"Z" || offset)
+}
+
+/// Counts the members of an object while they are read.
+struct Members<'c>(&'c mut PropertyCounts);
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            let kind = map.next_value()?;
+            self.0.count(&key, kind);
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed unless it has escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyKind)
+    }
+}
+
+struct AnyKind;
+
+impl<'de> Visitor<'de> for AnyKind {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Kind, E> {
+        Ok(Kind::Boolean)
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
+        Ok(number(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
+        Ok(number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
+        Ok(number(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
+        Ok(text(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Kind, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Kind::Array)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Kind::Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::time::{Order, Zone, parse_datetime};
+
+    fn counts(documents: &[&str]) -> PropertyCounts {
+        let mut counts = PropertyCounts::default();
+        for document in documents {
+            counts.add_document(document);
+        }
+        counts
+    }
+
+    fn type_of(values: &[&str]) -> PropertyType {
+        let documents: Vec<String> =
+            values.iter().map(|value| format!("{{\"k\":{value}}}")).collect();
+        let documents: Vec<&str> = documents.iter().map(String::as_str).collect();
+        counts(&documents).keys["k"].property_type()
+    }
+
+    #[test]
+    fn a_key_has_the_type_that_fits_every_value() {
+        assert_eq!(type_of(&["1", "2.5", "-1e3", "null", r#""""#]), PropertyType::Numeric);
+        assert_eq!(type_of(&["true", "false"]), PropertyType::Boolean);
+        assert_eq!(type_of(&[r#""2024-03-10T12:30:00Z""#]), PropertyType::DateTime);
+        for mixed in [
+            &["1", r#""1""#][..],
+            &["1", "true"],
+            &["1", "[1]"],
+            &["9007199254740993"],
+            &["12345678901234567890"],
+            &["1e300"],
+            &[r#""2024-03-10T12:30:00Z""#, r#""soon""#],
+            &["{}"],
+            &["null"],
+        ] {
+            assert_eq!(type_of(mixed), PropertyType::String, "{mixed:?}");
+        }
+    }
+
+    #[test]
+    fn what_counts_as_a_time_can_be_read_as_one() {
+        let zone = Zone::parse("America/New_York").unwrap();
+        let good = [
+            "2024-03-10T12:30:00",
+            "2024-03-10 12:30:00Z",
+            "2024-03-10T02:30:00",
+            "1900-01-01T00:00:00.123456+14:00",
+            "2299-12-31T23:59:59-00:30",
+        ];
+        for text in good {
+            assert!(is_date_time(text), "{text}");
+            assert!(parse_datetime(text, &zone, Order::MonthFirst).is_some(), "{text}");
+        }
+        let bad = [
+            "2024-03-10",
+            "2024-02-30T00:00:00",
+            "2024-03-10T24:00:00",
+            "2024-03-10T12:30",
+            "2024-03-10T12:30:00.1234567Z",
+            "2024-03-10T12:30:00+99:00",
+            "2024-03-10T12:30:00 UTC",
+            "20240310T123000",
+            "２０２４-03-10T12:30:00",
+        ];
+        for text in bad {
+            assert!(!is_date_time(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_beyond_the_limit_make_a_list_incomplete() {
+        let mut counts = PropertyCounts::default();
+        for number in 0..=KEYS_MAX {
+            counts.add_document(&format!("{{\"k{number}\":1}}"));
+        }
+        assert_eq!((counts.keys.len(), counts.complete), (KEYS_MAX, false));
+        assert_eq!(PropertyCounts::from_json(&counts.to_json()), Some(counts));
+    }
+}
