@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use hedgerow::server::{Addresses, Server};
 use hedgerow_engine::SessionOptions;
-use hedgerow_parser::Dialect;
+use hedgerow_parser::{Dialect, ast, parse_query};
 use hedgerow_sql_tests::Letter;
 use hedgerow_sql_tests::engines::{Embedded, Flight, Pgwire};
 use hedgerow_sql_tests::fixture::Fixture;
-use sqllogictest::{AsyncDB, Runner, strict_column_validator};
+use sqllogictest::{
+    AsyncDB, QueryExpect, Record, Runner, SortMode, parse_file, strict_column_validator,
+};
 
 /// The files under `slt/`, with the projects they read.
 fn files() -> Vec<(PathBuf, &'static str)> {
@@ -44,7 +46,7 @@ async fn run<D: AsyncDB<ColumnType = Letter>>(database: D, file: &Path) -> Vec<S
     });
     runner.with_column_validator(strict_column_validator);
     let mut failures = Vec::new();
-    for record in sqllogictest::parse_file(file).unwrap() {
+    for record in parse_file(file).unwrap() {
         if let Err(error) = runner.run_async(record).await {
             failures.push(error.to_string());
         }
@@ -85,5 +87,33 @@ async fn over_the_wires() {
     }
     lifecycle.drain.cancel();
     serving.await.unwrap();
+    report(failures);
+}
+
+/// Rows come in any order unless the query or `rowsort` says otherwise: an expectation of several
+/// rows without either would hold by chance.
+#[test]
+fn every_order_is_asked_for() {
+    let ordered = |query: &ast::Query| match query {
+        ast::Query::Select(select) => !select.order_by.is_empty(),
+        ast::Query::Set(set) => !set.order_by.is_empty(),
+        ast::Query::Values(_) | ast::Query::Placeholder(_) => false,
+    };
+    let mut failures = Vec::new();
+    for (file, _) in files() {
+        for record in parse_file::<Letter>(&file).unwrap() {
+            let Record::Query { sql, expected, loc, .. } = record else { continue };
+            let QueryExpect::Results { sort_mode, results, .. } = expected else { continue };
+            let sorted = sort_mode.is_some_and(|mode| mode != SortMode::NoSort);
+            // Statements other than queries fix their own order.
+            let unordered = |query| !ordered(&query);
+            if results.len() > 1
+                && !sorted
+                && parse_query(&sql, Dialect::Hogql).is_ok_and(unordered)
+            {
+                failures.push(format!("{loc}: {sql}"));
+            }
+        }
+    }
     report(failures);
 }
