@@ -64,6 +64,8 @@ pub enum ErrorKind {
     Cardinality,
     /// A parameter without a value, or with one too many.
     Parameter,
+    /// No such cohort or action.
+    UnknownObject,
     /// No such project.
     UnknownProject,
     /// A setting that does not exist, or a value it cannot take.

@@ -6,6 +6,7 @@
 //! from    sources and joins
 //! scope   what a name means inside one SELECT
 //! expr    expressions; call, property, subquery: their larger forms
+//! outer, decorrelate  subqueries that read values of the queries around them
 //! ```
 //! Aliases are inlined: `a` in `select f(x) as a … where a > 1` becomes `f(x)`, and the optimizer
 //! computes common subexpressions once.
@@ -24,14 +25,17 @@ use crate::types::Type;
 
 mod aggregate;
 mod call;
+mod decorrelate;
 mod expr;
 mod from;
 mod join;
 mod operators;
+mod outer;
 mod property;
 mod query;
 mod scope;
 mod select;
+mod special;
 mod star;
 mod subquery;
 mod window;

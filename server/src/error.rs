@@ -26,6 +26,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::DivisionByZero => "22012",
         ErrorKind::Cardinality => "21000",
         ErrorKind::Parameter => "42P02",
+        ErrorKind::UnknownObject => "42704",
         ErrorKind::UnknownProject => "3D000",
         ErrorKind::InvalidSetting => "22023",
         ErrorKind::TooComplex => "54001",
@@ -58,6 +59,7 @@ pub fn grpc_code(kind: ErrorKind) -> Code {
         ErrorKind::UnknownTable
         | ErrorKind::UnknownColumn
         | ErrorKind::UnknownFunction
+        | ErrorKind::UnknownObject
         | ErrorKind::UnknownProject => Code::NotFound,
         ErrorKind::OutOfRange => Code::OutOfRange,
         ErrorKind::Unsupported => Code::Unimplemented,
@@ -76,6 +78,7 @@ pub fn http_status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::UnknownTable
         | ErrorKind::UnknownColumn
         | ErrorKind::UnknownFunction
+        | ErrorKind::UnknownObject
         | ErrorKind::Ambiguous
         | ErrorKind::Duplicate
         | ErrorKind::TypeMismatch

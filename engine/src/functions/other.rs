@@ -11,7 +11,7 @@ use super::arithmetic::{exactly, one, two};
 use super::coerce::common;
 use super::comparison::compare;
 use super::conditions::case;
-use super::function::{Arg, Function, Returns};
+use super::function::{Arg, Function, Nulls, Returns};
 use super::strings::text_of_text;
 use super::{PlanContext, Typed};
 use crate::error::{Error, ErrorKind, Result};
@@ -32,6 +32,10 @@ macro_rules! readable {
 
 /// Encodings and the rest.
 pub(super) const FUNCTIONS: &[Function] = &[
+    Function::scalar("__only", &[Arg::Any, Arg::Int], Returns::First, only)
+        .nulls(Nulls::Custom)
+        .doc("The first argument; an error where the second, a number of rows, is above 1.")
+        .examples(&[("__only('a', 1)", "a")]),
     Function::scalar("hex", &[Arg::Any], Returns::Text, hex)
         .doc("Bytes or a number in hexadecimal digits.")
         .examples(&[
@@ -342,4 +346,14 @@ fn throw_if(args: &Arguments<'_>) -> Result<ArrayRef> {
             _ => Ok(None),
         }
     })
+}
+
+/// What a scalar subquery that is computed for many rows at once may give each of them.
+fn only(args: &Arguments<'_>) -> Result<ArrayRef> {
+    let rows = args.int(1);
+    if (0..args.rows).any(|row| rows.get(row).is_some_and(|rows| rows > 1)) {
+        let message = "a scalar subquery gave more than one row";
+        return Err(Error::new(ErrorKind::Cardinality, message).hint("Add LIMIT 1, or aggregate."));
+    }
+    args.expanded(0)
 }

@@ -7,6 +7,7 @@ use hedgerow_parser::{Span, ast};
 
 use super::scope::Scope;
 use super::select::{self, Exprs};
+use super::subquery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::Typed;
 
@@ -65,9 +66,11 @@ pub(super) fn find_aggregate(expr: &Expr) -> Option<String> {
 /// Nothing happens when there is neither a GROUP BY nor an aggregate.
 pub(super) fn plan(
     scope: &mut Scope<'_>,
-    keys: Option<Vec<Typed>>,
+    mut keys: Option<Vec<Typed>>,
     exprs: &mut Exprs,
 ) -> Result<()> {
+    let key_exprs = keys.iter_mut().flatten().map(|key| &mut key.expr);
+    subquery::join_before_aggregation(scope, key_exprs, exprs)?;
     let mut aggregates: Vec<Expr> = Vec::new();
     exprs.for_each_mut(&mut |expr, _| {
         expr.apply(|node| {

@@ -3,33 +3,44 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::LambdaVariable;
+use datafusion::logical_expr::{Expr, SortExpr};
 use hedgerow_parser::{Span, ast};
 
 use super::aggregate::find_aggregate;
 use super::expr::{Lowering, constant};
-use super::{select, subquery, window};
+use super::{select, special, subquery, window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{AggregateInput, Callable, Function, Lambda, Typed, registry};
 use crate::types::Type;
 
 impl<'a> Lowering<'_, 'a> {
     /// Lowers a call.
-    pub(super) fn call(&mut self, call: &'a ast::Call, span: Span) -> Result<Typed> {
+    pub(super) fn call(
+        &mut self,
+        call: &'a ast::Call,
+        span: Span,
+        ignore_nulls: bool,
+    ) -> Result<Typed> {
+        // `f(x IGNORE NULLS)` is `f(x) IGNORE NULLS`.
+        let within = matches!(call.args.first(), Some(arg) if is_ignoring(arg));
+        let ignore_nulls = ignore_nulls || within;
         if let [arg] = call.args.as_slice()
             && let ast::ExprKind::Subquery(query) = &arg.kind
             && call.name.name.eq_ignore_ascii_case("exists")
         {
             return subquery::exists(self, query, span);
         }
-        if !call.within_group.is_empty() {
-            let message = "WITHIN GROUP is not available yet";
-            return Err(Error::unsupported(message).at(span).hint("Use quantile(0.5)(x)."));
+        if call.name.name == "matchesAction" {
+            return special::action(self, call, span);
         }
         let callable =
             registry().lookup(&call.name.name).map_err(|error| error.at(call.name.span))?;
         let plain = call.over.is_none();
+        if ignore_nulls && !matches!(callable, Callable::Aggregate(_) | Callable::Window(_)) {
+            let message = format!("{} takes no IGNORE NULLS", call.name.name);
+            return Err(Error::new(ErrorKind::Windowing, message).at(span));
+        }
         match callable {
             Callable::Aggregate(aggregate) => {
                 let input = self.aggregate_input(call, span)?;
@@ -43,7 +54,8 @@ impl<'a> Lowering<'_, 'a> {
                 Some(over) => {
                     self.only_args(call, span)?;
                     let args = self.args(&call.args)?;
-                    window::over_function(self, function, args, over, span)
+                    let call = (function, args, ignore_nulls);
+                    window::over_function(self, call, over, span)
                 }
                 None => {
                     let message = format!("{} is a window function", call.name.name);
@@ -63,6 +75,7 @@ impl<'a> Lowering<'_, 'a> {
             Callable::Scalar(function) => {
                 self.only_args(call, span)?;
                 let params = self.args(call.params.as_deref().unwrap_or_default())?;
+                no_names(&call.args, &function.signature())?;
                 let args = self.args(&call.args)?;
                 function.call(self, span, params, args)
             }
@@ -82,14 +95,27 @@ impl<'a> Lowering<'_, 'a> {
         }
     }
 
-    fn args(&mut self, args: &'a [ast::Expr]) -> Result<Vec<Typed>> {
-        args.iter().map(|arg| self.lower(arg)).collect()
+    /// Lowers the items of a list, in which `*COLUMNS(…)` stands for several.
+    pub(super) fn args(&mut self, args: &'a [ast::Expr]) -> Result<Vec<Typed>> {
+        let mut lowered = Vec::with_capacity(args.len());
+        for arg in args {
+            match &arg.kind {
+                ast::ExprKind::Spread(inner) => special::spread(self, inner, &mut lowered)?,
+                ast::ExprKind::IgnoreNulls(inner) if is_ignoring(arg) => {
+                    lowered.push(self.lower(inner)?);
+                }
+                _ => lowered.push(self.lower(arg)?),
+            }
+        }
+        Ok(lowered)
     }
 
     /// Refuses the clauses that only aggregates take.
     fn only_args(&self, call: &ast::Call, span: Span) -> Result<()> {
         let clause = if call.distinct {
             "DISTINCT"
+        } else if !call.within_group.is_empty() {
+            "WITHIN GROUP"
         } else if !call.order_by.is_empty() {
             "ORDER BY"
         } else if call.filter.is_some() {
@@ -109,7 +135,7 @@ impl<'a> Lowering<'_, 'a> {
                 *param = Typed::constant(value, param.ty.clone(), param.span);
             }
         }
-        let args = match call.args.as_slice() {
+        let mut args = match call.args.as_slice() {
             // count(*) counts rows, as count() does.
             [only] if is_bare_star(only) => Vec::new(),
             args => self.args(args)?,
@@ -119,6 +145,16 @@ impl<'a> Lowering<'_, 'a> {
         for order in &call.order_by {
             let key = self.lower(&order.expr)?;
             order_by.extend(select::sort_key(order, key)?);
+        }
+        for order in &call.within_group {
+            let key = self.lower(&order.expr)?;
+            if call.args.is_empty() {
+                // `mode() WITHIN GROUP (ORDER BY x)` is of x.
+                args.push(key);
+            } else {
+                let nulls_first = order.nulls_first.unwrap_or(false);
+                order_by.push(SortExpr::new(key.expr, !order.descending, nulls_first));
+            }
         }
         for inner in args.iter().chain(&filter) {
             // Over a window, the arguments are computed after aggregation.
@@ -174,6 +210,27 @@ impl<'a> Lowering<'_, 'a> {
         let lambda = Lambda { params: named, body: body? };
         function.call_higher_order(self, span, Some(lambda), arrays)
     }
+}
+
+/// Refuses `name := value`, which no function of ours takes.
+fn no_names(args: &[ast::Expr], signature: &str) -> Result<()> {
+    match args.iter().find_map(|arg| match &arg.kind {
+        ast::ExprKind::NamedArgument(name, _) => Some((name, arg.span)),
+        _ => None,
+    }) {
+        Some((name, span)) => {
+            let message = format!("no argument named {}: arguments go by position", name.name);
+            let hint = format!("Write it as {signature}.");
+            Err(Error::new(ErrorKind::InvalidArgument, message).at(span).hint(hint))
+        }
+        None => Ok(()),
+    }
+}
+
+/// `x IGNORE NULLS`, where x is no call: there it belongs to the call around it.
+fn is_ignoring(arg: &ast::Expr) -> bool {
+    matches!(&arg.kind, ast::ExprKind::IgnoreNulls(inner)
+        if !matches!(inner.kind, ast::ExprKind::Call(_)))
 }
 
 fn is_bare_star(expr: &ast::Expr) -> bool {

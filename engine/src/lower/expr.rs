@@ -10,10 +10,10 @@ use datafusion::logical_expr::{Expr, and, lit, not, or};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use hedgerow_parser::{Span, ast};
 
-use super::scope::{Cte, Scope};
-use super::{Param, operators, property, query, subquery};
+use super::scope::{Cte, RelationColumn, Scope};
+use super::{Param, operators, property, query, special, subquery};
 use crate::error::{Error, ErrorKind, Result};
-use crate::functions::{PlanContext, Typed, coerce, conditions, intervals};
+use crate::functions::{PlanContext, Typed, arithmetic, coerce, conditions, intervals};
 use crate::types::Type;
 
 /// The lowering of one expression in a scope.
@@ -27,6 +27,10 @@ pub(super) struct Lowering<'s, 'a> {
     pub(super) lambdas: Vec<HashMap<String, Typed>>,
     /// Aliases being inlined: inside its own definition a name means the column.
     inlining: Vec<&'a str>,
+    /// Which of its columns COLUMNS stands for.
+    pub(super) column: Option<usize>,
+    /// Scalar common table expressions being inlined, by the address of their node.
+    scalars: Vec<usize>,
 }
 
 impl<'s, 'a> Lowering<'s, 'a> {
@@ -43,6 +47,8 @@ impl<'s, 'a> Lowering<'s, 'a> {
             null_safe: true,
             lambdas: Vec::new(),
             inlining: Vec::new(),
+            column: None,
+            scalars: Vec::new(),
         }
     }
 
@@ -70,9 +76,8 @@ impl<'s, 'a> Lowering<'s, 'a> {
                 typed
             }
             ast::ExprKind::Negate(inner) => {
-                let zero = Typed::int(0, span);
                 let inner = self.lower(inner)?;
-                operators::binary(self, ast::BinaryOp::Minus, zero, inner, span)
+                arithmetic::negate(self, inner, span).map_err(|error| error.at(span))
             }
             ast::ExprKind::Not(inner) => {
                 let inner = self.condition(inner)?;
@@ -125,9 +130,15 @@ impl<'s, 'a> Lowering<'s, 'a> {
                 let value = self.lower(value)?;
                 intervals::of_unit(self, value, *unit, span).map_err(|error| error.at(span))
             }
-            ast::ExprKind::Tuple(items) => self.function("tuple", items, span),
-            ast::ExprKind::Array(items) => self.function("array", items, span),
-            ast::ExprKind::Dict(entries) => self.dictionary(entries, span),
+            ast::ExprKind::Tuple(items) => {
+                let items = self.args(items)?;
+                self.call_scalar("tuple", items, span)
+            }
+            ast::ExprKind::Array(items) => {
+                let items = self.args(items)?;
+                self.call_scalar("array", items, span)
+            }
+            ast::ExprKind::Dict(entries) => special::dictionary(self, entries, span),
             ast::ExprKind::Template(parts) => {
                 let mut args = Vec::with_capacity(parts.len());
                 for part in parts {
@@ -156,7 +167,18 @@ impl<'s, 'a> Lowering<'s, 'a> {
                 }
                 self.call_scalar("arraySlice", args, span)
             }
-            ast::ExprKind::Call(call) => self.call(call, span),
+            ast::ExprKind::Call(call) => self.call(call, span, false),
+            ast::ExprKind::IgnoreNulls(inner) => match &inner.kind {
+                ast::ExprKind::Call(call) => self.call(call, span, true),
+                _ => {
+                    let message = "IGNORE NULLS belongs to a call of a window function";
+                    Err(Error::new(ErrorKind::Windowing, message).at(span))
+                }
+            },
+            ast::ExprKind::Columns(columns) => special::one_of_columns(self, columns, span),
+            ast::ExprKind::PositionalColumn(position) => special::positional(self, *position, span),
+            ast::ExprKind::Tag(tag) => special::tag(self, tag, span),
+            ast::ExprKind::InCohort { expr, cohort, .. } => special::cohort(self, expr, cohort),
             _ => Err(refused(expr)),
         }
     }
@@ -217,16 +239,6 @@ impl<'s, 'a> Lowering<'s, 'a> {
         conditions::case(self, span, lowered, Some(otherwise)).map_err(|error| error.at(span))
     }
 
-    /// A dictionary is a tuple of a tag, then keys and values in turn.
-    fn dictionary(&mut self, entries: &'a [(ast::Expr, ast::Expr)], span: Span) -> Result<Typed> {
-        let mut args = vec![Typed::text("__hx_tag", span), Typed::text("__hx_obj", span)];
-        for (key, value) in entries {
-            args.push(self.lower(key)?);
-            args.push(self.lower(value)?);
-        }
-        self.call_scalar("tuple", args, span)
-    }
-
     /// What a dotted name means, walked down to its last part.
     fn field(&mut self, chain: &'a [ast::Ident], span: Span) -> Result<Typed> {
         let (base, rest) = self.resolve(chain, span)?;
@@ -234,24 +246,39 @@ impl<'s, 'a> Lowering<'s, 'a> {
     }
 
     /// What the first parts of a dotted name mean, and the parts that are left.
-    pub(super) fn resolve(
+    ///
+    /// # Errors
+    /// `UnknownColumn` when they mean nothing, with the nearest name as a hint.
+    pub(super) fn resolve<'n>(
         &mut self,
-        chain: &'a [ast::Ident],
+        chain: &'n [ast::Ident],
         span: Span,
-    ) -> Result<(Typed, &'a [ast::Ident])> {
+    ) -> Result<(Typed, &'n [ast::Ident])> {
+        let first = &chain[0];
+        match self.find(chain, span)? {
+            Some(found) => Ok(found),
+            None if is_lazy(&first.name) => Err(not_yet(&first.name, first.span)),
+            None => Err(self.scope.unknown_field(first)),
+        }
+    }
+
+    /// What the first parts of a dotted name mean here, else in the queries around.
+    pub(super) fn find<'n>(
+        &mut self,
+        chain: &'n [ast::Ident],
+        span: Span,
+    ) -> Result<Option<(Typed, &'n [ast::Ident])>> {
         let first = &chain[0];
         let rest = &chain[1..];
         if let Some(typed) = self.lambdas.iter().rev().find_map(|frame| frame.get(&first.name)) {
-            return Ok((Typed { span, ..typed.clone() }, rest));
+            return Ok(Some((Typed { span, ..typed.clone() }, rest)));
         }
         if let Some((relation, length)) =
             self.scope.relation(chain).filter(|(_, length)| chain.len() > *length)
         {
             let name = &chain[length];
             if let Some(column) = relation.columns.iter().find(|c| c.name == name.name) {
-                let expr = Expr::Column(column.column.clone());
-                let typed = Typed { expr, ty: column.ty.clone(), span };
-                return Ok((self.localized(typed), &chain[length + 1..]));
+                return Ok(Some((self.column(column, span), &chain[length + 1..])));
             }
             let relation = relation.name.clone();
             // A column may share the table's name: then the chain walks down the column.
@@ -264,29 +291,29 @@ impl<'s, 'a> Lowering<'s, 'a> {
             }
         }
         if let Some(typed) = self.alias(first)? {
-            return Ok((Typed { span, ..typed }, rest));
+            return Ok(Some((Typed { span, ..typed }, rest)));
         }
         if let Some(column) = self.scope.column(&first.name, first.span)? {
-            let expr = Expr::Column(column.column.clone());
-            let typed = Typed { expr, ty: column.ty.clone(), span };
-            return Ok((self.localized(typed), rest));
+            return Ok(Some((self.column(column, span), rest)));
         }
         if let Some(typed) = self.scalar_cte(first)? {
-            return Ok((Typed { span, ..typed }, rest));
+            return Ok(Some((Typed { span, ..typed }, rest)));
+        }
+        if let Some(outer) = self.scope.ctes.outer()
+            && let Some(typed) = outer.read(chain, span)?
+        {
+            return Ok(Some((typed, &[])));
         }
         if rest.is_empty()
             && let Some(typed) = self.special(first, span)?
         {
-            return Ok((typed, rest));
+            return Ok(Some((typed, rest)));
         }
-        if is_lazy(&first.name) {
-            return Err(not_yet(&first.name, first.span));
-        }
-        Err(self.scope.unknown_field(first))
+        Ok(None)
     }
 
     /// An alias of the select list that is visible here, inlined.
-    fn alias(&mut self, name: &'a ast::Ident) -> Result<Option<Typed>> {
+    fn alias(&mut self, name: &ast::Ident) -> Result<Option<Typed>> {
         let Some((key, alias)) = self.scope.aliases.get_key_value(name.name.as_str()) else {
             return Ok(None);
         };
@@ -307,17 +334,17 @@ impl<'s, 'a> Lowering<'s, 'a> {
         typed.map(Some)
     }
 
-    fn scalar_cte(&mut self, name: &'a ast::Ident) -> Result<Option<Typed>> {
+    fn scalar_cte(&mut self, name: &ast::Ident) -> Result<Option<Typed>> {
         let ctes = self.scope.ctes;
         match ctes.find(&name.name) {
             Some(Cte::Scalar(expr)) => {
                 let expr: &'a ast::Expr = expr;
-                if self.inlining.contains(&name.name.as_str()) {
+                if self.scalars.contains(&std::ptr::from_ref(expr).addr()) {
                     return Ok(None);
                 }
-                self.inlining.push(&name.name);
+                self.scalars.push(std::ptr::from_ref(expr).addr());
                 let typed = self.lower(expr);
-                self.inlining.pop();
+                self.scalars.pop();
                 typed.map(Some)
             }
             Some(Cte::Table(_)) => {
@@ -356,6 +383,12 @@ impl<'s, 'a> Lowering<'s, 'a> {
             Param::Typed(ty) => Typed { expr: placeholder(Some(&ty)), ty, span },
             Param::Bound(ty, value) => Typed::constant(value, ty, span),
         })
+    }
+
+    /// The value of a column.
+    pub(super) fn column(&self, column: &RelationColumn, span: Span) -> Typed {
+        let expr = Expr::Column(column.column.clone());
+        self.localized(Typed { expr, ty: column.ty.clone(), span })
     }
 
     /// A DateTime column in the session's time zone; anything else as it is.
@@ -412,10 +445,11 @@ fn refused(expr: &ast::Expr) -> Error {
         ast::ExprKind::Star(_) => {
             Error::new(ErrorKind::Syntax, "* stands where a single value is needed")
         }
-        ast::ExprKind::Columns(_) | ast::ExprKind::Spread(_) => {
-            Error::unsupported("COLUMNS is only available in the select list")
-        }
-        ast::ExprKind::InCohort { .. } => Error::unsupported("cohorts are not available yet"),
+        ast::ExprKind::Spread(_) => Error::new(
+            ErrorKind::Syntax,
+            "*COLUMNS(…) can only be spread into arguments, tuples and arrays",
+        )
+        .hint("Write COLUMNS(…) without the star."),
         ast::ExprKind::Lambda { .. } => Error::new(
             ErrorKind::TypeMismatch,
             "a lambda can only be an argument of a function that takes one",
@@ -424,15 +458,11 @@ fn refused(expr: &ast::Expr) -> Error {
             ErrorKind::InvalidArgument,
             format!("no function here takes an argument named {}", name.name),
         ),
-        ast::ExprKind::PositionalColumn(_) => {
-            Error::unsupported("positional column references are not available yet")
-        }
         ast::ExprKind::CallExpr(..) => {
             Error::new(ErrorKind::Syntax, "only plain function names can be called")
+                .hint("Write f(x); what f(x) gives is read with [i], .1 or .name.")
         }
         ast::ExprKind::Placeholder(inner) => return query::unresolved_placeholder(inner),
-        ast::ExprKind::Tag(_) => Error::unsupported("render tags are not available yet"),
-        ast::ExprKind::IgnoreNulls(_) => Error::unsupported("IGNORE NULLS is not available yet"),
         other => Error::internal(format!("expression without a lowering: {other:?}")),
     };
     error.at(expr.span)

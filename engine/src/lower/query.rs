@@ -8,14 +8,17 @@ use hedgerow_parser::{Span, ast};
 
 use super::expr::Lowering;
 use super::scope::{Cte, Ctes, Relation, Scope};
-use super::{Environment, Lowered, OutputColumn, select};
+use super::{Environment, Lowered, OutputColumn, select, subquery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{PlanContext, Typed};
 use crate::types::Type;
 
 /// Lowers a top-level query.
 pub(super) fn lower(env: &Environment<'_>, query: &ast::Query) -> Result<Lowered> {
-    lower_in(env, &Ctes { parent: None, entries: HashMap::new() }, query)
+    let ctes = Ctes { parent: None, entries: HashMap::new(), outer: None };
+    let lowered = lower_in(env, &ctes, query)?;
+    subquery::refuse_unjoined(&lowered.plan)?;
+    Ok(lowered)
 }
 
 /// Lowers a query that sees the common table expressions of its surroundings.
@@ -49,7 +52,7 @@ fn declare<'a>(
     parent: &'a Ctes<'a>,
     with: Option<&'a ast::With>,
 ) -> Result<Ctes<'a>> {
-    let mut ctes = Ctes { parent: Some(parent), entries: HashMap::new() };
+    let mut ctes = Ctes { parent: Some(parent), entries: HashMap::new(), outer: None };
     let Some(with) = with else { return Ok(ctes) };
     for cte in &with.ctes {
         let entry = match &cte.body {
@@ -267,7 +270,7 @@ fn converted(
     target: &[OutputColumn],
     span: Span,
 ) -> Result<LogicalPlan> {
-    let ctes = Ctes { parent: None, entries: HashMap::new() };
+    let ctes = Ctes { parent: None, entries: HashMap::new(), outer: None };
     let mut scope = Scope::new(env, &ctes)?;
     scope.plan = lowered.plan;
     let exprs = lowered

@@ -6,14 +6,18 @@ use datafusion::common::{Column, TableReference};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use hedgerow_parser::{Span, ast};
 
+use super::outer::Outer;
 use super::{Environment, Lowered};
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
+use crate::functions::Typed;
 use crate::types::Type;
 
 /// The common table expressions in sight, innermost first.
 pub(super) struct Ctes<'a> {
     pub(super) parent: Option<&'a Ctes<'a>>,
     pub(super) entries: HashMap<&'a str, Cte<'a>>,
+    /// The query around this one, when it stands in an expression there.
+    pub(super) outer: Option<&'a (dyn Outer + 'a)>,
 }
 
 /// What a common table expression stands for.
@@ -27,6 +31,11 @@ pub(super) enum Cte<'a> {
 impl<'a> Ctes<'a> {
     pub(super) fn find(&self, name: &str) -> Option<&Cte<'a>> {
         self.entries.get(name).or_else(|| self.parent?.find(name))
+    }
+
+    /// The nearest query around this one whose names can be read.
+    pub(super) fn outer(&self) -> Option<&'a (dyn Outer + 'a)> {
+        self.outer.or_else(|| self.parent?.outer())
     }
 }
 
@@ -69,6 +78,8 @@ pub(super) struct Scope<'a> {
     /// Columns of later sources that USING merged into earlier ones.
     pub(super) merged: HashSet<Column>,
     pub(super) windows: HashMap<&'a str, &'a ast::WindowSpec>,
+    /// Subqueries in expressions that were lowered already, by the address of their node.
+    pub(super) subqueries: HashMap<usize, Typed>,
 }
 
 impl<'a> Scope<'a> {
@@ -82,6 +93,7 @@ impl<'a> Scope<'a> {
             aliases: HashMap::new(),
             merged: HashSet::new(),
             windows: HashMap::new(),
+            subqueries: HashMap::new(),
         })
     }
 

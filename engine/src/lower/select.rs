@@ -63,11 +63,13 @@ pub(super) fn lower(
     let mut exprs = lower_exprs(&mut scope, select, &items)?;
     let keys = aggregate::keys(&mut scope, select, &exprs)?;
     aggregate::plan(&mut scope, keys, &mut exprs)?;
-    if let Some(having) = exprs.having.take() {
+    if let Some(mut having) = exprs.having.take() {
+        subquery::join_in(&mut scope, [&mut having.expr])?;
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(having.expr)?.build()?;
     }
     window::limit_by(&mut scope, select, &mut exprs)?;
     window::plan(&mut scope, &mut exprs)?;
+    subquery::join_rest(&mut scope, &mut exprs)?;
     if let Some(qualify) = exprs.qualify.take() {
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(qualify.expr)?.build()?;
     }

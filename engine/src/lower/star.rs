@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use datafusion::logical_expr::Expr;
 use hedgerow_parser::{Span, ast};
 use regex::Regex;
 
@@ -15,6 +14,8 @@ use crate::functions::Typed;
 pub(super) enum Item<'a> {
     /// Written out by the user, as the n-th item before expansion.
     Expr(&'a ast::Expr, usize),
+    /// The n-th item, computed for one of the columns that COLUMNS in it stands for, and its name.
+    OfColumn(&'a ast::Expr, usize, usize, String),
     /// A column that a star stands for.
     Column(RelationColumn, Span),
     /// `REPLACE (e AS a)`, in the n-th item before expansion.
@@ -63,21 +64,89 @@ pub(super) fn expand<'a>(scope: &Scope<'a>, columns: &'a [ast::Expr]) -> Result<
     for (index, expr) in columns.iter().enumerate() {
         match &expr.kind {
             ast::ExprKind::Star(star) => expand_star(scope, star, (index, expr.span), &mut items)?,
-            ast::ExprKind::Columns(columns) => match columns.as_ref() {
-                ast::Columns::List(list) => {
-                    items.extend(list.iter().map(|expr| Item::Expr(expr, index)));
-                }
-                ast::Columns::Star(star) => {
-                    expand_star(scope, star, (index, expr.span), &mut items)?
-                }
-                ast::Columns::Regex(pattern) => {
-                    expand_regex(scope, pattern, expr.span, &mut items)?;
+            ast::ExprKind::Columns(columns) => {
+                expand_columns(scope, columns, (index, expr.span), &mut items)?;
+            }
+            _ => match columns_within(scope, expr)? {
+                None => items.push(Item::Expr(expr, index)),
+                Some((text, columns)) => {
+                    let printed = expr.to_string();
+                    for (position, name) in columns.iter().enumerate() {
+                        let name = printed.replace(&text, name);
+                        items.push(Item::OfColumn(expr, index, position, name));
+                    }
                 }
             },
-            _ => items.push(Item::Expr(expr, index)),
         }
     }
     Ok(items)
+}
+
+/// The items that a COLUMNS stands for, wherever it stands.
+pub(super) fn columns<'a>(
+    scope: &Scope<'a>,
+    columns: &'a ast::Columns,
+    span: Span,
+) -> Result<Vec<Item<'a>>> {
+    let mut items = Vec::new();
+    expand_columns(scope, columns, (0, span), &mut items)?;
+    Ok(items)
+}
+
+fn expand_columns<'a>(
+    scope: &Scope<'a>,
+    columns: &'a ast::Columns,
+    (index, span): (usize, Span),
+    items: &mut Vec<Item<'a>>,
+) -> Result<()> {
+    match columns {
+        ast::Columns::List(list) => {
+            items.extend(list.iter().map(|expr| Item::Expr(expr, index)));
+            Ok(())
+        }
+        ast::Columns::Star(star) => expand_star(scope, star, (index, span), items),
+        ast::Columns::Regex(pattern) => expand_regex(scope, pattern, span, items),
+    }
+}
+
+/// The text of the COLUMNS within an expression, and the names of what it stands for.
+///
+/// # Errors
+/// `Syntax` when several of them differ, or the results would share an alias.
+fn columns_within<'a>(
+    scope: &Scope<'a>,
+    expr: &'a ast::Expr,
+) -> Result<Option<(String, Vec<String>)>> {
+    let mut found: Vec<&'a ast::Expr> = Vec::new();
+    collect_columns(expr, &mut found);
+    let Some((first, others)) = found.split_first() else { return Ok(None) };
+    let ast::ExprKind::Columns(columns) = &first.kind else { return Ok(None) };
+    if let Some(other) = others.iter().find(|other| other.kind != first.kind) {
+        let message = "several COLUMNS in one expression must be the same";
+        return Err(Error::new(ErrorKind::Syntax, message).at(other.span));
+    }
+    let items = self::columns(scope, columns, first.span)?;
+    if let ast::ExprKind::Alias(_, name) = &expr.kind
+        && items.len() > 1
+    {
+        let message = format!("{} columns cannot share the alias {}", items.len(), name.name);
+        return Err(Error::new(ErrorKind::Duplicate, message).at(name.span));
+    }
+    let names = items.iter().map(|item| match item {
+        Item::Column(column, _) => column.name.clone(),
+        Item::Replaced(_, name, _) => name.name.clone(),
+        Item::Expr(expr, _) | Item::OfColumn(expr, ..) => expr.to_string(),
+    });
+    Ok(Some((first.to_string(), names.collect())))
+}
+
+/// The COLUMNS of an expression, except those spread into arguments.
+fn collect_columns<'a>(expr: &'a ast::Expr, found: &mut Vec<&'a ast::Expr>) {
+    match &expr.kind {
+        ast::ExprKind::Columns(_) => found.push(expr),
+        ast::ExprKind::Spread(_) => {}
+        _ => hedgerow_parser::children(expr, &mut |child| collect_columns(child, found)),
+    }
 }
 
 fn expand_star<'a>(
@@ -115,6 +184,7 @@ fn expand_star<'a>(
             }
         },
     };
+    refuse_excluded(star)?;
     let mut unused: HashSet<&str> = HashSet::new();
     unused.extend(star.replace.iter().map(|(_, name)| name.name.as_str()));
     unused.extend(star.exclude.iter().filter_map(|name| Some(name.last()?.name.as_str())));
@@ -149,6 +219,28 @@ fn expand_star<'a>(
     }
 }
 
+/// A REPLACE expression may not use a column that EXCLUDE takes away.
+fn refuse_excluded(star: &ast::Star) -> Result<()> {
+    fn uses<'a>(expr: &'a ast::Expr, excluded: &[&ast::Ident]) -> Option<&'a ast::Ident> {
+        let mut found = None;
+        if let ast::ExprKind::Field(chain) = &expr.kind {
+            found = chain.first().filter(|name| excluded.contains(name));
+        }
+        hedgerow_parser::children(expr, &mut |child| {
+            found = found.or_else(|| uses(child, excluded));
+        });
+        found
+    }
+    let excluded: Vec<&ast::Ident> = star.exclude.iter().filter_map(|name| name.last()).collect();
+    match star.replace.iter().find_map(|(expr, _)| uses(expr, &excluded)) {
+        Some(name) => {
+            let message = format!("REPLACE uses column {}, which is excluded", name.name);
+            Err(Error::new(ErrorKind::UnknownColumn, message).at(name.span))
+        }
+        None => Ok(()),
+    }
+}
+
 fn expand_regex<'a>(
     scope: &Scope<'a>,
     pattern: &str,
@@ -177,9 +269,16 @@ fn expand_regex<'a>(
 pub(super) fn lower_item<'a>(scope: &mut Scope<'a>, item: &Item<'a>) -> Result<(String, Typed)> {
     match item {
         Item::Column(column, span) => {
-            let expr = Expr::Column(column.column.clone());
-            let typed = Typed { expr, ty: column.ty.clone(), span: *span };
-            Ok((column.name.clone(), Lowering::new(scope).localized(typed)))
+            Ok((column.name.clone(), Lowering::new(scope).column(column, *span)))
+        }
+        Item::OfColumn(expr, index, position, name) => {
+            let name = match &expr.kind {
+                ast::ExprKind::Alias(_, alias) => alias.name.clone(),
+                _ => name.clone(),
+            };
+            let mut lowering = Lowering::for_item(scope, *index);
+            lowering.column = Some(*position);
+            Ok((name, lowering.lower(expr)?))
         }
         Item::Replaced(expr, name, index) => {
             Ok((name.name.clone(), Lowering::for_item(scope, *index).lower(expr)?))

@@ -1,26 +1,40 @@
 //! Subqueries in expressions. Membership tests become joins in which NULL matches NULL, because
 //! that is what `IN` means in HogQL (reference: `language.md`, 10.3).
+//!
+//! A subquery that reads no outer values is a plain scalar subquery. Any other, and every `IN`,
+//! stands in the expression as a [`pending`] function of those values until the clause it stands
+//! in is planned; then [`attach`](mod@attach) joins it to the plan.
 
+mod attach;
+mod pending;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::common::{Column, JoinType, NullEquality, Spans};
-use datafusion::logical_expr::expr::InSubquery;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, JoinType, Spans};
+use datafusion::functions_aggregate::array_agg::array_agg_udaf;
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, Subquery, and, col, lit, not,
 };
 use hedgerow_parser::{Span, ast};
 
+use self::attach::{attach, matching};
+use self::pending::{Pending, Question};
 use super::aggregate::{find_aggregate, misplaced};
+use super::decorrelate::reads_outside;
 use super::expr::{Lowering, boolean};
-use super::scope::Scope;
-use super::{Lowered, operators, query, select, window};
+use super::outer::{self, Captured};
+use super::scope::{Ctes, Scope};
+use super::select::Exprs;
+use super::{Environment, Lowered, operators, select, window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::comparison::in_filter;
 use crate::functions::{PlanContext, Typed};
 use crate::types::Type;
 
-/// Puts a WHERE condition on the scope's plan, each AND term on its own: a membership test in
-/// a subquery becomes a semi or anti join.
+/// Puts a WHERE condition on the scope's plan, each AND term on its own: a term that only asks
+/// for rows of a subquery becomes a semi or anti join.
 pub(super) fn filter<'a>(scope: &mut Scope<'a>, condition: &'a ast::Expr) -> Result<()> {
     let terms = match &condition.kind {
         ast::ExprKind::And(terms) => terms.as_slice(),
@@ -28,17 +42,25 @@ pub(super) fn filter<'a>(scope: &mut Scope<'a>, condition: &'a ast::Expr) -> Res
     };
     let mut plain = Vec::with_capacity(terms.len());
     for term in terms {
-        if let ast::ExprKind::In { expr, right, negated } = &term.kind
-            && let ast::ExprKind::Subquery(query) = &right.kind
-        {
-            let value = Lowering::new(scope).lower(expr)?;
-            refuse_late(&value)?;
-            let kind = if *negated { JoinType::LeftAnti } else { JoinType::LeftSemi };
-            join(scope, value, query, kind)?;
-        } else {
-            let typed = Lowering::new(scope).condition(term)?;
-            refuse_late(&typed)?;
-            plain.push(in_filter(typed.expr));
+        let typed = Lowering::new(scope).condition(term)?;
+        refuse_late(&typed)?;
+        let (test, kind) = match &typed.expr {
+            Expr::Not(inner) => (inner.as_ref(), JoinType::LeftAnti),
+            test => (test, JoinType::LeftSemi),
+        };
+        match pending::of(test).filter(|(pending, _)| pending.question != Question::Value) {
+            Some((pending, args)) => {
+                let mut args = args.to_vec();
+                join_in(scope, &mut args)?;
+                let alias = scope.env.fresh("in");
+                let plan = scope.plan.clone();
+                scope.plan = matching(scope.env, plan, pending, &args, kind, &alias)?;
+            }
+            None => {
+                let mut expr = [typed.expr];
+                join_in(scope, &mut expr)?;
+                plain.extend(expr.map(in_filter));
+            }
         }
     }
     if let Some(condition) = super::expr::balanced(plain, and) {
@@ -53,6 +75,108 @@ fn refuse_late(typed: &Typed) -> Result<()> {
         return Err(misplaced(&aggregate, "WHERE").at(typed.span));
     }
     window::refuse(typed, "WHERE")
+}
+
+/// Joins the subqueries in expressions over the scope's plan to that plan.
+pub(super) fn join_in<'e>(
+    scope: &mut Scope<'_>,
+    exprs: impl IntoIterator<Item = &'e mut Expr>,
+) -> Result<()> {
+    let mut joined = Joined::default();
+    exprs.into_iter().try_for_each(|expr| joined.resolve(scope, expr))
+}
+
+/// Joins the subqueries that aggregation needs: those in its keys and in arguments of aggregates.
+pub(super) fn join_before_aggregation<'e>(
+    scope: &mut Scope<'_>,
+    keys: impl IntoIterator<Item = &'e mut Expr>,
+    exprs: &mut Exprs,
+) -> Result<()> {
+    let mut joined = Joined::default();
+    for key in keys {
+        joined.resolve(scope, key)?;
+    }
+    let in_keys = joined.answers.clone();
+    exprs.for_each_mut(&mut |expr, _| {
+        joined.resolve_in(scope, expr, &in_keys, |node| matches!(node, Expr::AggregateFunction(_)))
+    })
+}
+
+/// Joins the subqueries in window functions.
+pub(super) fn join_before_windows(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
+    let mut joined = Joined::default();
+    exprs.for_each_mut(&mut |expr, _| {
+        joined.resolve_in(scope, expr, &HashMap::new(), |node| {
+            matches!(node, Expr::WindowFunction(_))
+        })
+    })
+}
+
+/// Joins all subqueries that are left.
+pub(super) fn join_rest(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
+    let mut joined = Joined::default();
+    exprs.for_each_mut(&mut |expr, _| joined.resolve(scope, expr))
+}
+
+/// Refuses a plan in which a subquery was left where it cannot be joined.
+pub(super) fn refuse_unjoined(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|node| match pending::of(node) {
+                Some((pending, _)) => Err(pending.misplaced().into()),
+                None => Ok(TreeNodeRecursion::Continue),
+            })
+        })
+    })?;
+    Ok(())
+}
+
+/// The subqueries joined at one point of a plan.
+#[derive(Default)]
+struct Joined {
+    answers: HashMap<String, Expr>,
+}
+
+impl Joined {
+    /// Joins every subquery of the expression, those in arguments of others first.
+    fn resolve(&mut self, scope: &mut Scope<'_>, expr: &mut Expr) -> Result<()> {
+        let resolved = std::mem::take(expr).transform_up(|node| {
+            let Some((pending, args)) = pending::of(&node) else {
+                return Ok(Transformed::no(node));
+            };
+            if let Some(answer) = self.answers.get(&pending.id) {
+                return Ok(Transformed::yes(answer.clone()));
+            }
+            let (plan, answer) = attach(scope.env, scope.plan.clone(), pending, args)?;
+            scope.plan = plan;
+            self.answers.insert(pending.id.clone(), answer.clone());
+            Ok(Transformed::yes(answer))
+        })?;
+        *expr = resolved.data;
+        Ok(())
+    }
+
+    /// Joins the subqueries within the nodes that `within` picks, and puts in answers `known`.
+    fn resolve_in(
+        &mut self,
+        scope: &mut Scope<'_>,
+        expr: &mut Expr,
+        known: &HashMap<String, Expr>,
+        within: fn(&Expr) -> bool,
+    ) -> Result<()> {
+        let resolved = std::mem::take(expr).transform_down(|mut node| {
+            if let Some(answer) = pending::of(&node).and_then(|(p, _)| known.get(&p.id)) {
+                return Ok(Transformed::new(answer.clone(), true, TreeNodeRecursion::Jump));
+            }
+            if !within(&node) {
+                return Ok(Transformed::no(node));
+            }
+            self.resolve(scope, &mut node)?;
+            Ok(Transformed::new(node, true, TreeNodeRecursion::Jump))
+        })?;
+        *expr = resolved.data;
+        Ok(())
+    }
 }
 
 /// `expr [NOT] IN right`.
@@ -87,6 +211,7 @@ pub(super) fn membership<'a>(
     }
 }
 
+/// `value [NOT] IN (select …)`.
 fn in_query<'a>(
     lowering: &mut Lowering<'_, 'a>,
     value: Typed,
@@ -94,38 +219,27 @@ fn in_query<'a>(
     negated: bool,
     span: Span,
 ) -> Result<Typed> {
-    let late = find_aggregate(&value.expr).is_some() || window::contains(&value.expr);
-    let member = if late || !lowering.lambdas.is_empty() {
-        // The value exists only after aggregation: test it there.
-        let lowered = query::lower_in(lowering.scope.env, lowering.scope.ctes, query)?;
-        let [column] = lowered.columns.as_slice() else {
-            return Err(wrong_width(1, &lowered, span));
-        };
-        let value = lowering.coerce(value, &column.ty)?;
-        let subquery = as_subquery(lowered.plan);
-        let test = Expr::InSubquery(InSubquery::new(Box::new(value.expr), subquery, false));
-        test.is_true()
+    let of_lambda = value.expr.exists(|node| Ok(matches!(node, Expr::LambdaVariable(_))))?;
+    let member = if of_lambda {
+        in_array_of(lowering, value, query)?
     } else {
-        join(lowering.scope, value, query, JoinType::LeftMark)?
+        once(lowering, query, |lowering| contains(lowering, value, query))?
     };
-    Ok(boolean(if negated { not(member) } else { member }, span))
+    Ok(boolean(if negated { not(member.expr) } else { member.expr }, span))
 }
 
-/// Joins the scope's plan with a subquery on equality with its columns. For a mark join the
-/// result is the mark.
-fn join<'a>(
-    scope: &mut Scope<'a>,
+fn contains<'a>(
+    lowering: &mut Lowering<'_, 'a>,
     value: Typed,
     query: &'a ast::Query,
-    kind: JoinType,
-) -> Result<Expr> {
+) -> Result<Typed> {
     let span = query.span();
-    let lowered = query::lower_in(scope.env, scope.ctes, query)?;
+    let (lowered, captured) = outer::lower(lowering, query)?;
     let values = match &value.ty {
         Type::Tuple(elements) if lowered.columns.len() > 1 => (1..=elements.len())
             .map(|i| {
                 let index = Typed::int(i as i64, span);
-                Lowering::new(scope).call_scalar("tupleElement", vec![value.clone(), index], span)
+                lowering.call_scalar("tupleElement", vec![value.clone(), index], span)
             })
             .collect::<Result<Vec<_>>>()?,
         _ => vec![value],
@@ -133,82 +247,68 @@ fn join<'a>(
     if values.len() != lowered.columns.len() {
         return Err(wrong_width(values.len(), &lowered, span));
     }
-    let alias = scope.env.fresh("in");
-    let mut left = Vec::with_capacity(values.len());
-    let mut right = Vec::with_capacity(values.len());
+    let env = lowering.scope.env;
+    let mut args = Vec::with_capacity(values.len() + captured.len());
+    let mut outputs = Vec::with_capacity(values.len());
     for (value, output) in values.into_iter().zip(&lowered.columns) {
-        let ty = value.ty.common(&output.ty).ok_or_else(|| {
-            let message = format!("cannot compare {} with {}", value.ty, output.ty);
-            Error::new(ErrorKind::TypeMismatch, message).at(value.span)
-        })?;
-        let value = Lowering::new(scope).coerce(value, &ty)?;
-        left.push(select::laid_out(value, scope.plan.schema())?);
-        let mut inner = Scope::new(scope.env, scope.ctes)?;
-        inner.plan = lowered.plan.clone();
-        let expr = Expr::Column(output.column.clone());
+        let ty = common(&value, &output.ty)?;
+        let value = lowering.coerce(value, &ty)?;
+        args.push(select::laid_out(value, lowering.schema())?);
+        let expr = col(output.column.clone());
         let typed = Typed { expr, ty: output.ty.clone(), span };
-        let typed = Lowering::new(&mut inner).coerce(typed, &ty)?;
-        right.push(select::laid_out(typed, inner.plan.schema())?.alias(&output.column.name));
+        outputs.push(over(env, &lowered.plan, |cx| {
+            let typed = cx.coerce(typed, &ty)?;
+            Ok(select::laid_out(typed, cx.schema())?.alias(&output.column.name))
+        })?);
     }
-    let right_columns: Vec<Column> = lowered
-        .columns
-        .iter()
-        .map(|output| Column::new(Some(alias.as_str()), output.column.name.clone()))
-        .collect();
-    let inner = LogicalPlanBuilder::from(lowered.plan).project(right)?.alias(alias.as_str())?;
-    let (plan, left_columns) = with_columns(scope, left)?;
-    scope.plan = LogicalPlanBuilder::from(plan)
-        .join_detailed(
-            inner.build()?,
-            kind,
-            (left_columns, right_columns),
-            None,
-            NullEquality::NullEqualsNull,
-        )?
-        .build()?;
-    if kind != JoinType::LeftMark {
-        return Ok(lit(true));
-    }
-    // Each mark gets a name of its own: a second mark join would add the same one.
-    let mark = scope.env.fresh("mark");
-    let exprs: Vec<Expr> = scope
-        .plan
-        .schema()
-        .iter()
-        .map(|(qualifier, field)| {
-            let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
-            if field.name() == "mark" && qualifier.is_some_and(|q| q.table() == alias) {
-                column.alias(&mark)
-            } else {
-                column
-            }
-        })
-        .collect();
-    let plan = LogicalPlanBuilder::from(scope.plan.clone());
-    scope.plan = plan.project(exprs)?.build()?;
-    Ok(col(Column::new_unqualified(mark)))
+    let columns = lowered.columns.iter().map(|output| &output.column.name);
+    let columns = columns.map(Column::new_unqualified).collect();
+    let plan = LogicalPlanBuilder::from(lowered.plan).project(outputs)?.build()?;
+    let args = with_captured(args, captured);
+    let id = env.fresh("subquery");
+    Ok(Pending::expr(id, Question::Contains, plan, columns, args, Type::Bool, span))
 }
 
-/// The scope's plan with a column for each expression that is not one already.
-fn with_columns(scope: &Scope<'_>, exprs: Vec<Expr>) -> Result<(LogicalPlan, Vec<Column>)> {
-    let mut projection: Vec<Expr> = scope.plan.schema().columns().into_iter().map(col).collect();
-    let width = projection.len();
-    let mut columns = Vec::with_capacity(exprs.len());
-    for expr in exprs {
-        match expr {
-            Expr::Column(column) => columns.push(column),
-            computed => {
-                let name = scope.env.fresh("key");
-                projection.push(computed.alias(name.clone()));
-                columns.push(Column::new_unqualified(name));
-            }
-        }
+/// The type in which a value is compared with a column of a subquery.
+fn common(value: &Typed, column: &Type) -> Result<Type> {
+    if value.as_text().is_some() && !column.is_text() || value.is_untyped_parameter() {
+        return Ok(column.clone());
     }
-    if projection.len() == width {
-        return Ok((scope.plan.clone(), columns));
+    value.ty.common(column).ok_or_else(|| {
+        let message = format!("{} cannot be compared with {column}", value.ty);
+        Error::new(ErrorKind::TypeMismatch, message).at(value.span)
+    })
+}
+
+fn with_captured(mut args: Vec<Expr>, captured: Vec<Captured>) -> (Vec<Expr>, Vec<String>) {
+    let mut names = Vec::with_capacity(captured.len());
+    for Captured { expr, name } in captured {
+        args.push(expr);
+        names.push(name);
     }
-    let plan = LogicalPlanBuilder::from(scope.plan.clone()).project(projection)?.build()?;
-    Ok((plan, columns))
+    (args, names)
+}
+
+/// In a lambda there are no rows to join: the subquery's values are searched as an array.
+fn in_array_of<'a>(
+    lowering: &mut Lowering<'_, 'a>,
+    value: Typed,
+    query: &'a ast::Query,
+) -> Result<Typed> {
+    let span = query.span();
+    let (lowered, captured) = outer::lower(lowering, query)?;
+    let [column] = lowered.columns.as_slice() else {
+        return Err(wrong_width(1, &lowered, span));
+    };
+    let (ty, expr) = (column.ty.clone().array(), col(column.column.clone()));
+    let collected = array_agg_udaf().call(vec![expr]).alias("values");
+    let plan = LogicalPlanBuilder::from(lowered.plan).aggregate(Vec::<Expr>::new(), [collected])?;
+    let array = of_value(lowering, plan.build()?, ty, captured, span);
+    let none = lowering.call_scalar("array", Vec::new(), span)?;
+    let array = lowering.call_scalar("ifNull", vec![array, none], span)?;
+    let found = lowering.call_scalar("has", vec![array, value], span)?;
+    let found = lowering.coerce(found, &Type::Bool)?;
+    Ok(boolean(found.expr.is_true(), span))
 }
 
 /// A subquery as a value: one row at most; several columns make a tuple.
@@ -217,23 +317,41 @@ pub(super) fn scalar<'a>(
     query: &'a ast::Query,
     span: Span,
 ) -> Result<Typed> {
-    let lowered = query::lower_in(lowering.scope.env, lowering.scope.ctes, query)?;
-    if let [column] = lowered.columns.as_slice() {
-        let ty = column.ty.clone();
-        return Ok(Typed { expr: Expr::ScalarSubquery(as_subquery(lowered.plan)), ty, span });
+    once(lowering, query, |lowering| {
+        let (lowered, captured) = outer::lower(lowering, query)?;
+        if let [column] = lowered.columns.as_slice() {
+            let ty = column.ty.clone();
+            return Ok(of_value(lowering, lowered.plan, ty, captured, span));
+        }
+        let columns = lowered.columns.into_iter().map(|output| Typed {
+            expr: col(output.column),
+            ty: output.ty,
+            span,
+        });
+        let columns = columns.collect();
+        let env = lowering.scope.env;
+        let tuple =
+            over(env, &lowered.plan, |cx| crate::functions::call(cx, span, "tuple", columns))?;
+        let plan = LogicalPlanBuilder::from(lowered.plan).project([tuple.expr.alias("tuple")])?;
+        Ok(of_value(lowering, plan.build()?, tuple.ty, captured, span))
+    })
+}
+
+/// The value of a plan with one column.
+fn of_value(
+    lowering: &Lowering<'_, '_>,
+    plan: LogicalPlan,
+    ty: Type,
+    captured: Vec<Captured>,
+    span: Span,
+) -> Typed {
+    if captured.is_empty() && !reads_outside(&plan) {
+        return Typed { expr: Expr::ScalarSubquery(as_subquery(plan)), ty, span };
     }
-    let mut inner = Scope::new(lowering.scope.env, lowering.scope.ctes)?;
-    inner.plan = lowered.plan;
-    let columns = lowered.columns.into_iter().map(|output| Typed {
-        expr: Expr::Column(output.column),
-        ty: output.ty,
-        span,
-    });
-    let columns = columns.collect();
-    let tuple = Lowering::new(&mut inner).call_scalar("tuple", columns, span)?;
-    let plan = LogicalPlanBuilder::from(inner.plan).project(vec![tuple.expr.alias("tuple")])?;
-    let expr = Expr::ScalarSubquery(as_subquery(plan.build()?));
-    Ok(Typed { expr, ty: tuple.ty, span })
+    let id = lowering.scope.env.fresh("subquery");
+    let columns = plan.schema().columns();
+    let args = with_captured(Vec::new(), captured);
+    Pending::expr(id, Question::Value, plan, columns, args, ty, span)
 }
 
 /// `exists(select …)`: whether there is any row.
@@ -242,14 +360,77 @@ pub(super) fn exists<'a>(
     query: &'a ast::Query,
     span: Span,
 ) -> Result<Typed> {
-    let lowered = query::lower_in(lowering.scope.env, lowering.scope.ctes, query)?;
-    let count = datafusion::functions_aggregate::expr_fn::count(lit(1_i64));
-    let plan = LogicalPlanBuilder::from(lowered.plan)
-        .limit(0, Some(1))?
-        .aggregate(Vec::<Expr>::new(), vec![count.alias("count")])?
-        .project(vec![col("count").gt(lit(0_i64)).alias("exists")])?
-        .build()?;
-    Ok(boolean(Expr::ScalarSubquery(as_subquery(plan)), span))
+    once(lowering, query, |lowering| {
+        let (lowered, captured) = outer::lower(lowering, query)?;
+        if !captured.is_empty() || reads_outside(&lowered.plan) {
+            let (id, args) =
+                (lowering.scope.env.fresh("subquery"), with_captured(Vec::new(), captured));
+            let (question, ty) = (Question::Exists, Type::Bool);
+            return Ok(Pending::expr(id, question, lowered.plan, Vec::new(), args, ty, span));
+        }
+        let count = datafusion::functions_aggregate::expr_fn::count(lit(1_i64));
+        let plan = LogicalPlanBuilder::from(lowered.plan)
+            .limit(0, Some(1))?
+            .aggregate(Vec::<Expr>::new(), vec![count.alias("count")])?
+            .project(vec![col("count").gt(lit(0_i64)).alias("exists")])?
+            .build()?;
+        Ok(boolean(Expr::ScalarSubquery(as_subquery(plan)), span))
+    })
+}
+
+/// Lowers a subquery once, however often its expression is inlined: the same text then is the
+/// same value to GROUP BY.
+fn once<'a>(
+    lowering: &mut Lowering<'_, 'a>,
+    query: &'a ast::Query,
+    lower: impl FnOnce(&mut Lowering<'_, 'a>) -> Result<Typed>,
+) -> Result<Typed> {
+    let place = std::ptr::from_ref(query).addr();
+    if let Some(known) = lowering.scope.subqueries.get(&place) {
+        return Ok(known.clone());
+    }
+    let typed = lower(lowering)?;
+    if lowering.lambdas.is_empty() {
+        lowering.scope.subqueries.insert(place, typed.clone());
+    }
+    Ok(typed)
+}
+
+/// Does something in the context of a plan that no query text stands for.
+fn over<T>(
+    env: &Environment<'_>,
+    plan: &LogicalPlan,
+    f: impl FnOnce(&Lowering<'_, '_>) -> Result<T>,
+) -> Result<T> {
+    let ctes = Ctes { parent: None, entries: HashMap::new(), outer: None };
+    let mut scope = Scope::new(env, &ctes)?;
+    scope.plan = plan.clone();
+    f(&Lowering::new(&mut scope))
+}
+
+/// The plan with a column for each expression that is not one already.
+fn with_columns(
+    env: &Environment<'_>,
+    plan: LogicalPlan,
+    exprs: Vec<Expr>,
+) -> Result<(LogicalPlan, Vec<Column>)> {
+    let mut projection: Vec<Expr> = plan.schema().columns().into_iter().map(col).collect();
+    let width = projection.len();
+    let mut columns = Vec::with_capacity(exprs.len());
+    for expr in exprs {
+        match expr {
+            Expr::Column(column) => columns.push(column),
+            computed => {
+                let name = env.fresh("key");
+                projection.push(computed.alias(name.clone()));
+                columns.push(Column::new_unqualified(name));
+            }
+        }
+    }
+    if projection.len() == width {
+        return Ok((plan, columns));
+    }
+    Ok((LogicalPlanBuilder::from(plan).project(projection)?.build()?, columns))
 }
 
 fn as_subquery(plan: LogicalPlan) -> Subquery {

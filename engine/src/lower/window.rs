@@ -3,7 +3,7 @@
 use datafusion::common::Column;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::expr::{NullTreatment, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
     Expr, ExprFunctionExt, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFrameBound,
     WindowFrameUnits, WindowFunctionDefinition, col, lit,
@@ -13,6 +13,7 @@ use hedgerow_parser::{Span, ast};
 use super::expr::{Lowering, constant};
 use super::scope::Scope;
 use super::select::{self, Exprs};
+use super::subquery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{Function, PlanContext, Typed};
 use crate::types::Type;
@@ -60,11 +61,14 @@ pub(super) fn over_aggregate<'a>(
 /// A window function proper.
 pub(super) fn over_function<'a>(
     lowering: &mut Lowering<'_, 'a>,
-    function: &'static Function,
-    args: Vec<Typed>,
+    (function, args, ignore_nulls): (&'static Function, Vec<Typed>, bool),
     over: &'a ast::Over,
     span: Span,
 ) -> Result<Typed> {
+    if ignore_nulls && !matches!(function.name, "lag" | "lead" | "nth_value") {
+        let message = format!("{} takes no IGNORE NULLS", function.name);
+        return Err(Error::new(ErrorKind::Windowing, message).at(span));
+    }
     let window = window(lowering, over, span)?;
     let (fun, args, ty) = function.call_window(lowering, span, args)?;
     let expr = Expr::WindowFunction(Box::new(WindowFunction {
@@ -75,7 +79,7 @@ pub(super) fn over_function<'a>(
             order_by: window.order_by,
             window_frame: window.frame,
             filter: None,
-            null_treatment: None,
+            null_treatment: ignore_nulls.then_some(NullTreatment::IgnoreNulls),
             distinct: false,
         },
     }));
@@ -199,6 +203,7 @@ pub(super) fn refuse(typed: &Typed, place: &str) -> Result<()> {
 
 /// Puts the window functions on the scope's plan and rewrites the expressions to their output.
 pub(super) fn plan(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
+    subquery::join_before_windows(scope, exprs)?;
     let mut windows: Vec<Expr> = Vec::new();
     exprs.for_each_mut(&mut |expr, _| {
         expr.apply(|node| {
