@@ -88,6 +88,7 @@ const FAMILIES: &[&[Function]] = &[
     rounding::FUNCTIONS,
     other::FUNCTIONS,
     arrays::FUNCTIONS,
+    arrays::aligned::FUNCTIONS,
     arrays::make::FUNCTIONS,
     arrays::combine::FUNCTIONS,
     arrays::search::FUNCTIONS,

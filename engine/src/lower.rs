@@ -3,7 +3,7 @@
 //! ```text
 //! query   one query: set operations, common table expressions
 //! select  one SELECT: its clauses in the order they are evaluated
-//! from    sources and joins
+//! from    sources; join, pivot, unpivot, table_function, array_join: their larger forms
 //! scope   what a name means inside one SELECT
 //! expr    expressions; call, property, subquery: their larger forms
 //! outer, decorrelate  subqueries that read values of the queries around them
@@ -24,6 +24,7 @@ use crate::settings::Settings;
 use crate::types::Type;
 
 mod aggregate;
+mod array_join;
 mod call;
 mod decorrelate;
 mod expr;
@@ -31,6 +32,7 @@ mod from;
 mod join;
 mod operators;
 mod outer;
+mod pivot;
 mod property;
 mod query;
 mod scope;
@@ -38,6 +40,8 @@ mod select;
 mod special;
 mod star;
 mod subquery;
+mod table_function;
+mod unpivot;
 mod window;
 
 /// A plan with the columns a user sees of it.

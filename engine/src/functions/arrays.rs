@@ -4,6 +4,7 @@
 //! arrays make up each row, and [`Picker`] fetches them. Elements are compared through Arrow's
 //! row format, so that any type will do and NULL equals NULL.
 
+pub(super) mod aligned;
 pub mod combine;
 pub mod make;
 pub mod search;

@@ -2,6 +2,7 @@
 
 mod frame;
 mod int;
+mod last_match;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use hedgerow_parser::Span;
 
 use self::frame::{Direction, InFrame};
 use self::int::Int;
+pub(crate) use self::last_match::LastMatch;
 use super::aggregates::default_value;
 use super::function::{Arg, Function, WindowCall};
 use super::{PlanContext, Typed};

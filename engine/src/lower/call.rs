@@ -9,7 +9,7 @@ use hedgerow_parser::{Span, ast};
 
 use super::aggregate::find_aggregate;
 use super::expr::{Lowering, constant};
-use super::{select, special, subquery, window};
+use super::{array_join, select, special, subquery, window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{AggregateInput, Callable, Function, Lambda, Typed, registry};
 use crate::types::Type;
@@ -33,6 +33,11 @@ impl<'a> Lowering<'_, 'a> {
         }
         if call.name.name == "matchesAction" {
             return special::action(self, call, span);
+        }
+        if call.name.name == "arrayJoin" && call.over.is_none() {
+            self.only_args(call, span)?;
+            let args = self.args(&call.args)?;
+            return array_join::function(self, args, span);
         }
         let callable =
             registry().lookup(&call.name.name).map_err(|error| error.at(call.name.span))?;

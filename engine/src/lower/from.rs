@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::provider_as_source;
-use datafusion::functions_table::generate_series::{GenSeriesArgs, GenerateSeriesTable};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, col, lit};
 use hedgerow_parser::{Span, ast};
 
 use super::expr::{Lowering, constant};
-use super::join;
-use super::query;
 use super::scope::{Cte, Relation, RelationColumn, Scope};
+use super::{join, pivot, query, table_function, unpivot};
 use crate::catalog::is_hidden;
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::PlanContext;
@@ -45,14 +42,18 @@ pub(super) fn source<'a>(scope: &mut Scope<'a>, source: &'a ast::Source) -> Resu
             };
             Relation::of_query(&name, lowered)?
         }
-        ast::SourceKind::Function(name, args) => table_function(scope, source, name, args)?,
+        ast::SourceKind::Function(name, args) => table_function::lower(scope, source, name, args)?,
         ast::SourceKind::Placeholder(expr) => return Err(query::unresolved_placeholder(expr)),
         ast::SourceKind::Tag(tag) => {
             return Err(Error::unsupported("render tags are not available yet").at(tag.name.span));
         }
-        ast::SourceKind::Pivot(_) | ast::SourceKind::Unpivot(_) => {
-            let message = "PIVOT and UNPIVOT are not available yet";
-            return Err(Error::unsupported(message).at(source.span));
+        ast::SourceKind::Pivot(pivot) => {
+            let lowered = pivot::lower(scope, pivot)?;
+            Relation::of_query(&known_or_fresh(scope, source, "pivot"), lowered)?
+        }
+        ast::SourceKind::Unpivot(unpivot) => {
+            let lowered = unpivot::lower(scope, unpivot)?;
+            Relation::of_query(&known_or_fresh(scope, source, "unpivot"), lowered)?
         }
     };
     if !matches!(source.kind, ast::SourceKind::Query(_)) {
@@ -66,8 +67,19 @@ pub(super) fn source<'a>(scope: &mut Scope<'a>, source: &'a ast::Source) -> Resu
     Ok(plan)
 }
 
+fn known_or_fresh(scope: &Scope<'_>, source: &ast::Source, kind: &str) -> String {
+    match &source.alias {
+        Some(alias) => alias.name.clone(),
+        None => scope.env.fresh(kind),
+    }
+}
+
 /// `AS t(a, b)` on a table renames its first visible columns.
-fn rename_columns(relation: &mut Relation, names: &[ast::Ident], span: Span) -> Result<()> {
+pub(super) fn rename_columns(
+    relation: &mut Relation,
+    names: &[ast::Ident],
+    span: Span,
+) -> Result<()> {
     let mut visible = relation.columns.iter_mut().filter(|column| !column.hidden);
     for name in names {
         match visible.next() {
@@ -96,7 +108,7 @@ fn table<'a>(
     let own: Vec<&str> = name.iter().map(|part| part.name.as_str()).collect();
     let known = alias.or(own.last().copied()).unwrap_or_default();
     let reference = TableReference::bare(known);
-    let columns = table
+    let columns: Vec<RelationColumn> = table
         .fields()
         .fields()
         .iter()
@@ -113,7 +125,10 @@ fn table<'a>(
         Some(_) => vec![known.to_owned()],
         None => own.into_iter().map(str::to_owned).collect(),
     };
-    Ok((Relation { name: known.to_owned(), path, columns }, plan))
+    // Events are identified by project and uuid.
+    let identity = columns.iter().find(|column| column.name == "uuid" && column.ty == Type::Uuid);
+    let identity = identity.map(|column| column.column.clone());
+    Ok((Relation { name: known.to_owned(), path, columns, identity }, plan))
 }
 
 /// `SAMPLE 0.1`: the users whose hash falls into the first tenth, so that whole users are kept.
@@ -126,8 +141,10 @@ fn sample<'a>(
 ) -> Result<LogicalPlan> {
     let hash = relation.columns.iter().find(|column| column.name == "distinct_id_hash");
     let Some(hash) = hash else {
-        let message = format!("{} cannot be sampled", relation.name);
-        return Err(Error::unsupported(message).at(span));
+        let message = format!("{} cannot be sampled: only events can", relation.name);
+        return Err(Error::unsupported(message)
+            .at(span)
+            .hint("A sample takes whole users, by the hash of distinct_id."));
     };
     let ratio = ratio(scope, &sample.ratio)?;
     let offset = sample.offset.as_ref().map_or(Ok(0.0), |offset| self::ratio(scope, offset))?;
@@ -146,74 +163,6 @@ fn ratio<'a>(scope: &Scope<'a>, expr: &'a ast::Expr) -> Result<f64> {
     ratio.filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| {
         Error::new(ErrorKind::InvalidArgument, "a sample ratio must be a constant from 0 to 1")
             .at(expr.span)
+            .hint("A sample takes a share of the users: 0.1 or 1/10 for a tenth, not a number of rows.")
     })
-}
-
-/// `numbers(n)`, `numbers(start, n)`: one column `number`. `generate_series(start, stop[, step])`
-/// includes its stop, `range` does not; their column has the function's name.
-fn table_function<'a>(
-    scope: &Scope<'a>,
-    source: &'a ast::Source,
-    name: &'a ast::Ident,
-    args: &'a [ast::Expr],
-) -> Result<(Relation, LogicalPlan)> {
-    let mut numbers = Vec::with_capacity(args.len());
-    for arg in args {
-        let mut outside = Scope::new(scope.env, scope.ctes)?;
-        let typed = Lowering::new(&mut outside).lower(arg)?;
-        let typed = Lowering::new(&mut outside).coerce(typed, &Type::Int64)?;
-        match constant(&typed.expr).map(|value| value.to_string().parse::<i64>()) {
-            Some(Ok(number)) => numbers.push(number),
-            _ => {
-                let message = format!("{} takes constant integers", name.name);
-                return Err(Error::new(ErrorKind::InvalidArgument, message).at(arg.span));
-            }
-        }
-    }
-    let series = |start, end, step, include_end| GenSeriesArgs::Int64Args {
-        start,
-        end,
-        step,
-        include_end,
-        name: "series",
-    };
-    let (column, args) = match (name.name.as_str(), numbers.as_slice()) {
-        (_, [_, _, 0]) => {
-            let message = "the step must not be zero";
-            return Err(Error::new(ErrorKind::InvalidArgument, message).at(source.span));
-        }
-        ("numbers", [count]) => ("number", series(0, *count, 1, false)),
-        ("numbers", [start, count]) => {
-            ("number", series(*start, start.saturating_add(*count), 1, false))
-        }
-        ("generate_series", [stop]) => ("generate_series", series(0, *stop, 1, true)),
-        ("generate_series", [start, stop]) => ("generate_series", series(*start, *stop, 1, true)),
-        ("generate_series", [start, stop, step]) => {
-            ("generate_series", series(*start, *stop, *step, true))
-        }
-        ("range", [stop]) => ("range", series(0, *stop, 1, false)),
-        ("range", [start, stop]) => ("range", series(*start, *stop, 1, false)),
-        ("range", [start, stop, step]) => ("range", series(*start, *stop, *step, false)),
-        ("numbers" | "generate_series" | "range", _) => {
-            let message = format!("table function {} takes one to three integers", name.name);
-            return Err(Error::new(ErrorKind::UnknownFunction, message).at(source.span));
-        }
-        (other, _) => {
-            let message = format!("no table function named {other}");
-            let hint = "There are numbers(n), generate_series(start, stop) and range(start, stop).";
-            return Err(Error::new(ErrorKind::UnknownFunction, message).at(name.span).hint(hint));
-        }
-    };
-    let known = source.alias.as_ref().map_or(name.name.as_str(), |alias| alias.name.as_str());
-    // Produced while they are read: a billion numbers take no memory.
-    let schema = Arc::new(Schema::new(vec![Field::new(column, DataType::Int64, false)]));
-    let provider = provider_as_source(Arc::new(GenerateSeriesTable::new(schema, args)));
-    let plan = LogicalPlanBuilder::scan(known, provider, None)?.build()?;
-    let columns = vec![RelationColumn {
-        name: column.to_owned(),
-        column: Column::new(Some(known), column),
-        ty: Type::Int64,
-        hidden: false,
-    }];
-    Ok((Relation { name: known.to_owned(), path: vec![known.to_owned()], columns }, plan))
 }

@@ -318,6 +318,10 @@ fn values(env: &Environment<'_>, ctes: &Ctes<'_>, values: &ast::Values) -> Resul
             converted.collect::<Result<Vec<_>>>()
         })
         .collect::<Result<Vec<_>>>()?;
+    if !scope.plan.schema().fields().is_empty() {
+        let message = "IN (SELECT …) and arrayJoin cannot stand in VALUES";
+        return Err(Error::unsupported(message).at(values.span).hint("Write SELECT instead."));
+    }
     let plan = LogicalPlanBuilder::values(rows)?.build()?;
     let columns = types
         .into_iter()

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use datafusion::common::{Column, TableReference};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use hedgerow_parser::{Span, ast};
 
 use super::outer::Outer;
@@ -47,6 +47,8 @@ pub(super) struct Relation {
     /// Other dotted names by which it can be addressed: `public.events`.
     pub(super) path: Vec<String>,
     pub(super) columns: Vec<RelationColumn>,
+    /// The column whose values no two rows share, where there is one.
+    pub(super) identity: Option<Column>,
 }
 
 /// A column of a source.
@@ -77,6 +79,12 @@ pub(super) struct Scope<'a> {
     pub(super) aliases: HashMap<&'a str, Alias<'a>>,
     /// Columns of later sources that USING merged into earlier ones.
     pub(super) merged: HashSet<Column>,
+    /// Columns that FULL JOIN with USING made out of both sides.
+    pub(super) coalesced: Vec<RelationColumn>,
+    /// Aliases of ARRAY JOIN, which hide columns of the same name.
+    pub(super) elements: Vec<RelationColumn>,
+    /// Arrays that `arrayJoin` has walked, and their elements.
+    pub(super) walked: Vec<(Expr, RelationColumn)>,
     pub(super) windows: HashMap<&'a str, &'a ast::WindowSpec>,
     /// Subqueries in expressions that were lowered already, by the address of their node.
     pub(super) subqueries: HashMap<usize, Typed>,
@@ -92,6 +100,9 @@ impl<'a> Scope<'a> {
             plan: LogicalPlanBuilder::empty(true).build()?,
             aliases: HashMap::new(),
             merged: HashSet::new(),
+            coalesced: Vec::new(),
+            elements: Vec::new(),
+            walked: Vec::new(),
             windows: HashMap::new(),
             subqueries: HashMap::new(),
         })
@@ -117,17 +128,20 @@ impl<'a> Scope<'a> {
     /// # Errors
     /// `Ambiguous` when several sources have it.
     pub(super) fn column(&self, name: &str, span: Span) -> Result<Option<&RelationColumn>> {
-        let mut found = self.relations.iter().flat_map(|relation| {
-            relation
-                .columns
-                .iter()
-                .filter(|column| column.name == name && !self.merged.contains(&column.column))
-                .map(move |column| (relation, column))
+        if let Some(element) = self.elements.iter().find(|column| column.name == name) {
+            return Ok(Some(element));
+        }
+        let of_relations = self.relations.iter().flat_map(|relation| {
+            relation.columns.iter().map(move |column| (relation.name.as_str(), column))
         });
+        let coalesced = self.coalesced.iter().map(|column| ("USING", column));
+        let mut found = of_relations
+            .chain(coalesced)
+            .filter(|(_, column)| column.name == name && !self.merged.contains(&column.column));
         let Some((first, column)) = found.next() else { return Ok(None) };
         if let Some((second, _)) = found.next() {
-            let message = format!("column {name} is in both {} and {}", first.name, second.name);
-            let hint = format!("Write {}.{name} or {}.{name}.", first.name, second.name);
+            let message = format!("column {name} is in both {first} and {second}");
+            let hint = format!("Write {first}.{name} or {second}.{name}.");
             return Err(Error::new(ErrorKind::Ambiguous, message).at(span).hint(hint));
         }
         Ok(Some(column))
@@ -139,6 +153,7 @@ impl<'a> Scope<'a> {
             .at(name.span);
         let columns = self.relations.iter().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()));
         let names = columns
+            .chain(self.elements.iter().map(|column| column.name.as_str()))
             .chain(self.aliases.keys().copied())
             .chain(self.relations.iter().map(|relation| relation.name.as_str()));
         match did_you_mean(&name.name, names) {
@@ -171,10 +186,15 @@ impl<'a> Scope<'a> {
 }
 
 impl Relation {
+    /// A source whose columns the plan has under its name.
+    pub(super) fn new(name: &str, columns: Vec<RelationColumn>) -> Self {
+        Self { name: name.to_owned(), path: vec![name.to_owned()], columns, identity: None }
+    }
+
     /// A lowered query under an alias: its columns are addressed through the alias.
     pub(super) fn of_query(name: &str, lowered: Lowered) -> Result<(Self, LogicalPlan)> {
         let reference = TableReference::bare(name);
-        let columns = lowered
+        let columns: Vec<_> = lowered
             .columns
             .into_iter()
             .map(|output| RelationColumn {
@@ -185,7 +205,6 @@ impl Relation {
             })
             .collect();
         let plan = LogicalPlanBuilder::from(lowered.plan).alias(reference)?.build()?;
-        let path = vec![name.to_owned()];
-        Ok((Self { name: name.to_owned(), path, columns }, plan))
+        Ok((Self::new(name, columns), plan))
     }
 }

@@ -9,7 +9,9 @@ use hedgerow_parser::{Span, ast};
 use super::expr::Lowering;
 use super::scope::{Ctes, Scope};
 use super::star::Item;
-use super::{Environment, Lowered, OutputColumn, aggregate, from, star, subquery, window};
+use super::{
+    Environment, Lowered, OutputColumn, aggregate, array_join, from, star, subquery, window,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::comparison::in_filter;
 use crate::functions::{PlanContext, Typed};
@@ -56,6 +58,7 @@ pub(super) fn lower(
         from::lower(&mut scope, join)?;
     }
     scope.declare(select)?;
+    array_join::lower(&mut scope, &select.array_joins)?;
     for condition in select.prewhere.iter().chain(&select.filter) {
         subquery::filter(&mut scope, condition)?;
     }
@@ -63,6 +66,7 @@ pub(super) fn lower(
     let mut exprs = lower_exprs(&mut scope, select, &items)?;
     let keys = aggregate::keys(&mut scope, select, &exprs)?;
     aggregate::plan(&mut scope, keys, &mut exprs)?;
+    array_join::late(&mut scope, &mut exprs)?;
     if let Some(mut having) = exprs.having.take() {
         subquery::join_in(&mut scope, [&mut having.expr])?;
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(having.expr)?.build()?;
@@ -70,6 +74,7 @@ pub(super) fn lower(
     window::limit_by(&mut scope, select, &mut exprs)?;
     window::plan(&mut scope, &mut exprs)?;
     subquery::join_rest(&mut scope, &mut exprs)?;
+    array_join::late(&mut scope, &mut exprs)?;
     if let Some(qualify) = exprs.qualify.take() {
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(qualify.expr)?.build()?;
     }
@@ -79,7 +84,6 @@ pub(super) fn lower(
 /// Clauses whose meaning comes later. Refused here, so that none is silently lost.
 fn refuse(select: &ast::Select) -> Result<()> {
     let refused = [
-        (!select.array_joins.is_empty(), "ARRAY JOIN"),
         (!select.distinct_on.is_empty(), "DISTINCT ON"),
         (!select.locks.is_empty(), "FOR UPDATE"),
         (select.interpolate.is_some(), "INTERPOLATE"),

@@ -1,0 +1,297 @@
+//! Table functions: `numbers`, `generate_series`, `range`, `unnest`.
+//!
+//! Over constants a series is produced while it is read. Over the columns of the sources before
+//! it, a function is an array that is walked for each row.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use datafusion::common::{Column, ScalarValue};
+use datafusion::datasource::provider_as_source;
+use datafusion::functions_table::generate_series::{GenSeriesArgs, GenerateSeriesTable};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, col};
+use hedgerow_parser::{Span, ast};
+
+use super::array_join::{self, Empty};
+use super::expr::{Lowering, constant};
+use super::operators;
+use super::scope::{Relation, RelationColumn, Scope};
+use crate::error::{Error, ErrorKind, Result, did_you_mean};
+use crate::functions::{PlanContext, Typed};
+use crate::types::Type;
+
+const NAMES: &[&str] = &["numbers", "generate_series", "range", "unnest"];
+
+/// What a table function stands for.
+enum Rows {
+    /// A series of constants.
+    Series(Type, GenSeriesArgs),
+    /// Arrays to walk side by side, under these names.
+    Arrays(Vec<(String, Typed)>),
+}
+
+/// A table function among the sources of FROM.
+///
+/// # Errors
+/// `UnknownFunction` for an unknown name or a wrong number of arguments; `TypeMismatch` and
+/// `InvalidArgument` for wrong ones.
+pub(super) fn lower<'a>(
+    scope: &mut Scope<'a>,
+    source: &'a ast::Source,
+    name: &'a ast::Ident,
+    args: &'a [ast::Expr],
+) -> Result<(Relation, LogicalPlan)> {
+    let mut inner = Scope::new(scope.env, scope.ctes)?;
+    let known = known_as(source, name);
+    match rows(&mut inner, name, args, source.span)? {
+        Rows::Series(ty, series) => {
+            let columns = vec![column_name(source, name)];
+            let (columns, plan) = self::series(known, columns, &ty, series)?;
+            Ok((Relation::new(known, columns), plan))
+        }
+        Rows::Arrays(mut arrays) => {
+            rename_only(source, name, &mut arrays);
+            let columns = array_join::walk(&mut inner, known, arrays, Empty::Drop)?;
+            Ok((Relation::new(known, columns), inner.plan))
+        }
+    }
+}
+
+/// A table function on the right of a join, if it reads columns of the left, whose plan is the
+/// scope's: its rows are put beside each row of the left.
+pub(super) fn lateral<'a>(
+    scope: &mut Scope<'a>,
+    source: &'a ast::Source,
+    empty: Empty,
+) -> Result<Option<Relation>> {
+    let ast::SourceKind::Function(name, args) = &source.kind else { return Ok(None) };
+    let plan = scope.plan.clone();
+    let arrays = match rows(scope, name, args, source.span)? {
+        Rows::Arrays(arrays) if arrays.iter().any(|(_, a)| !a.expr.column_refs().is_empty()) => {
+            arrays
+        }
+        _ => {
+            scope.plan = plan;
+            return Ok(None);
+        }
+    };
+    let mut arrays = arrays;
+    rename_only(source, name, &mut arrays);
+    let known = known_as(source, name);
+    let columns = array_join::walk(scope, known, arrays, empty)?;
+    Ok(Some(Relation::new(known, columns)))
+}
+
+fn known_as<'a>(source: &'a ast::Source, name: &'a ast::Ident) -> &'a str {
+    source.alias.as_ref().map_or(name.name.as_str(), |alias| alias.name.as_str())
+}
+
+/// The name of the only column: that of the function. As in PostgreSQL, `unnest` and
+/// `generate_series` take the alias of the table instead.
+fn column_name(source: &ast::Source, name: &ast::Ident) -> String {
+    match (&source.alias, name.name.as_str()) {
+        (Some(alias), "unnest" | "generate_series") => alias.name.clone(),
+        (_, "numbers") => "number".to_owned(),
+        (_, other) => other.to_owned(),
+    }
+}
+
+fn rename_only(source: &ast::Source, name: &ast::Ident, arrays: &mut [(String, Typed)]) {
+    if let [(only, _)] = arrays {
+        *only = column_name(source, name);
+    }
+}
+
+fn rows<'a>(
+    scope: &mut Scope<'a>,
+    name: &'a ast::Ident,
+    args: &'a [ast::Expr],
+    span: Span,
+) -> Result<Rows> {
+    if !NAMES.contains(&name.name.as_str()) {
+        let message = format!("no table function named {}", name.name);
+        let error = Error::new(ErrorKind::UnknownFunction, message).at(name.span);
+        let hint = did_you_mean(&name.name, NAMES.iter().copied());
+        return Err(error.hint(hint.unwrap_or_else(|| format!("There are {}.", NAMES.join(", ")))));
+    }
+    let mut lowering = Lowering::new(scope);
+    let args = args.iter().map(|arg| lowering.lower(arg)).collect::<Result<Vec<_>>>()?;
+    let (least, most) = match name.name.as_str() {
+        "numbers" | "range" => (1, 3),
+        "generate_series" => (1, 3),
+        _ => (1, usize::MAX),
+    };
+    if !(least..=most).contains(&args.len()) {
+        let expected = if most == usize::MAX { "at least 1 array" } else { "1 to 3 arguments" };
+        let message =
+            format!("table function {} takes {expected}, found {}", name.name, args.len());
+        return Err(Error::new(ErrorKind::UnknownFunction, message).at(span));
+    }
+    if name.name == "unnest" {
+        let arrays = args.into_iter().map(|array| {
+            Ok((name.name.clone(), array_join::as_array(&mut lowering, array, "unnest")?))
+        });
+        return Ok(Rows::Arrays(arrays.collect::<Result<_>>()?));
+    }
+    if args.iter().any(|arg| arg.ty.is_temporal() || arg.ty == Type::Interval) {
+        return times(&lowering, name, args, span);
+    }
+    integers(&mut lowering, name, args, span)
+}
+
+/// A series of integers: (stop), (start, stop) or (start, stop, step); for `numbers` (count) or
+/// (start, count[, step]).
+fn integers(
+    lowering: &mut Lowering<'_, '_>,
+    name: &ast::Ident,
+    args: Vec<Typed>,
+    span: Span,
+) -> Result<Rows> {
+    let args = args
+        .into_iter()
+        .map(|arg| match &arg.ty {
+            ty if ty.is_integer() || *ty == Type::Null => lowering.coerce(arg, &Type::Int64),
+            other => {
+                let message = format!("table function {} takes integers, not {other}", name.name);
+                Err(Error::new(ErrorKind::TypeMismatch, message).at(arg.span))
+            }
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let int = |value: i64| Typed::int(value, span);
+    let include_end = name.name == "generate_series";
+    let mut args = args.into_iter();
+    let (start, stop, step) = match (args.next(), args.next(), args.next()) {
+        (Some(stop), None, _) => (int(0), stop, int(1)),
+        (Some(start), Some(stop), step) => (start, stop, step.unwrap_or_else(|| int(1))),
+        (None, ..) => return Err(Error::internal("the arguments were counted")),
+    };
+    let values = [&start, &stop, &step].map(|arg| match constant(&arg.expr) {
+        Some(ScalarValue::Int64(value)) => value,
+        _ => None,
+    });
+    if values[2] == Some(0) {
+        let message = "the step must not be zero";
+        return Err(Error::new(ErrorKind::InvalidArgument, message).at(step.span));
+    }
+    if let [Some(start), Some(stop), Some(step)] = values {
+        let end = match name.name.as_str() {
+            // A count of numbers, not their end.
+            "numbers" if stop < 0 => start,
+            "numbers" => start.saturating_add(stop.saturating_mul(step)),
+            _ => stop,
+        };
+        let series = GenSeriesArgs::Int64Args { start, end, step, include_end, name: "series" };
+        return Ok(Rows::Series(Type::Int64, series));
+    }
+    let binary =
+        |op, left: &Typed, right: Typed| operators::binary(lowering, op, left.clone(), right, span);
+    let end = match name.name.as_str() {
+        "numbers" => {
+            let length = binary(ast::BinaryOp::Multiply, &stop, step.clone())?;
+            binary(ast::BinaryOp::Plus, &start, length)?
+        }
+        "range" => stop,
+        _ => {
+            let Some(step) = values[2] else {
+                let message = "the step of generate_series must be a constant";
+                return Err(Error::new(ErrorKind::InvalidArgument, message).at(step.span));
+            };
+            binary(ast::BinaryOp::Plus, &stop, int(step.signum()))?
+        }
+    };
+    let column = if name.name == "numbers" { "number" } else { &name.name };
+    let array = lowering.call_scalar("range", vec![start, end, step], span)?;
+    Ok(Rows::Arrays(vec![(column.to_owned(), array)]))
+}
+
+/// `generate_series(start, stop, interval)`, the stop included, and `range`, without it.
+fn times(
+    lowering: &Lowering<'_, '_>,
+    name: &ast::Ident,
+    args: Vec<Typed>,
+    span: Span,
+) -> Result<Rows> {
+    let invalid =
+        |message: &str| Error::new(ErrorKind::InvalidArgument, message.to_owned()).at(span);
+    let ty = Type::DateTime(lowering.timezone().into());
+    let count = args.len();
+    let ([start, stop, step], true) = (
+        <[Typed; 3]>::try_from(args).map_err(|_| {
+            invalid(&format!(
+                "a series of times needs a start, a stop and an interval, found {count} arguments"
+            ))
+        })?,
+        name.name != "numbers",
+    ) else {
+        return Err(invalid("numbers are integers: a series of times is made by generate_series"));
+    };
+    let instant = |arg: Typed| -> Result<Option<i64>> {
+        match constant(&lowering.coerce(arg, &ty)?.expr) {
+            Some(ScalarValue::TimestampMicrosecond(Some(micros), _)) => {
+                let nanos = micros.checked_mul(1000);
+                nanos.map(Some).ok_or_else(|| {
+                    let message = "a series of times reaches from 1677 to 2262";
+                    Error::new(ErrorKind::OutOfRange, message).at(span)
+                })
+            }
+            Some(ScalarValue::TimestampMicrosecond(None, _)) => Ok(None),
+            _ => Err(invalid("the bounds of a series of times must be constants")),
+        }
+    };
+    let (start, stop) = (instant(start)?, instant(stop)?);
+    let step = match constant(&lowering.coerce(step, &Type::Interval)?.expr) {
+        Some(ScalarValue::IntervalMonthDayNano(step)) => step,
+        _ => return Err(invalid("the step of a series of times must be a constant interval")),
+    };
+    let (Some(start), Some(end), Some(step)) = (start, stop, step) else {
+        return Ok(Rows::Series(ty, GenSeriesArgs::ContainsNull { name: "series" }));
+    };
+    let parts = [i64::from(step.months), i64::from(step.days), step.nanoseconds];
+    let (forward, back) = (parts.iter().any(|p| *p > 0), parts.iter().any(|p| *p < 0));
+    if forward == back {
+        return Err(invalid("the step must go in one direction"));
+    }
+    let include_end = name.name == "generate_series";
+    let tz = Some(lowering.timezone().into());
+    let series = GenSeriesArgs::TimestampArgs { start, end, step, tz, include_end, name: "series" };
+    Ok(Rows::Series(ty, series))
+}
+
+/// A series as a table with one column.
+fn series(
+    known: &str,
+    names: Vec<String>,
+    ty: &Type,
+    args: GenSeriesArgs,
+) -> Result<(Vec<RelationColumn>, LogicalPlan)> {
+    let name = names.into_iter().next().unwrap_or_default();
+    // A billion values take no memory: they are produced while they are read.
+    let generated = match ty {
+        Type::DateTime(zone) => arrow::datatypes::DataType::Timestamp(
+            arrow::datatypes::TimeUnit::Nanosecond,
+            Some(Arc::clone(zone)),
+        ),
+        other => other.to_arrow(),
+    };
+    let backwards = match &args {
+        GenSeriesArgs::Int64Args { step, .. } => *step < 0,
+        GenSeriesArgs::TimestampArgs { step, .. } => {
+            step.months < 0 || step.days < 0 || step.nanoseconds < 0
+        }
+        _ => false,
+    };
+    let column = Column::new(Some(known), &name);
+    let schema = Arc::new(Schema::new(vec![Field::new(&name, generated.clone(), false)]));
+    let provider = provider_as_source(Arc::new(GenerateSeriesTable::new(schema, args)));
+    let mut plan = LogicalPlanBuilder::scan(known, provider, None)?;
+    if generated != ty.to_arrow() {
+        let value = cast(col(column.clone()), ty.to_arrow());
+        plan = plan.project([value.alias_qualified(Some(known), &name)])?;
+    }
+    if backwards {
+        // For what asks in which order the rows come.
+        plan = plan.sort([col(column.clone()).sort(false, false)])?;
+    }
+    let columns = vec![RelationColumn { name, column, ty: ty.clone(), hidden: false }];
+    Ok((columns, plan.build()?))
+}
