@@ -8,7 +8,7 @@ use hedgerow_parser::{Span, ast};
 
 use super::aggregate::{self, find_aggregate, misplaced};
 use super::expr::Lowering;
-use super::scope::{RelationColumn, Scope};
+use super::scope::{RelationColumn, Scope, Walked};
 use super::select::{self, Exprs};
 use super::window;
 use crate::error::{Error, ErrorKind, Result};
@@ -76,19 +76,24 @@ pub(super) fn walk(
     arrays: Vec<(String, Typed)>,
     empty: Empty,
 ) -> Result<Vec<RelationColumn>> {
-    let kept: Vec<Expr> = scope.plan.schema().columns().into_iter().map(col).collect();
-    let (mut before, mut after) = (kept.clone(), kept);
-    let (mut walked, mut columns) = (Vec::new(), Vec::new());
+    let mut before = without_keys(scope)?;
+    let mut after: Vec<Expr> = scope.plan.schema().columns().into_iter().map(col).collect();
+    let (mut walked, mut columns): (_, Vec<RelationColumn>) = (Vec::new(), Vec::new());
     for (name, array) in arrays {
         let Type::Array(element) = array.ty.clone() else {
             return Err(Error::internal("only arrays are walked"));
         };
         let internal = Column::new_unqualified(scope.env.fresh("elements"));
+        let place = columns.len();
+        let unique = match columns.iter().any(|column| column.name == name) {
+            true => format!("{name}:{place}"),
+            false => name.clone(),
+        };
         before.push(select::laid_out(array, scope.plan.schema())?.alias(&internal.name));
-        after.push(col(internal.clone()).alias_qualified(Some(qualifier), name.clone()));
+        after.push(col(internal.clone()).alias_qualified(Some(qualifier), unique.clone()));
         walked.push(internal);
         columns.push(RelationColumn {
-            column: Column::new(Some(TableReference::bare(qualifier)), name.clone()),
+            column: Column::new(Some(TableReference::bare(qualifier)), unique),
             name,
             ty: *element,
             hidden: false,
@@ -104,6 +109,26 @@ pub(super) fn walk(
         .project(after)?
         .build()?;
     Ok(columns)
+}
+
+/// The columns of the scope's plan, without what DataFusion knows of unique ones among them: its
+/// Unnest node would go on to believe that they are, and leave out columns of ORDER BY and GROUP
+/// BY that follow from them.
+fn without_keys(scope: &mut Scope<'_>) -> Result<Vec<Expr>> {
+    let schema = std::sync::Arc::clone(scope.plan.schema());
+    let keys = schema.functional_dependencies();
+    let is_key = |index| keys.iter().any(|key| key.source_indices.contains(&index));
+    let columns = schema.iter().enumerate().map(|(index, (qualifier, field))| {
+        let column = Column::new(qualifier.cloned(), field.name());
+        if !is_key(index) {
+            return Ok(col(column));
+        }
+        let (relation, name) = (column.relation.clone(), column.name.clone());
+        let typed = Typed::new(col(column), Type::from_field(field), Span::default());
+        let same = Lowering::new(scope).call_scalar("__same", vec![typed], Span::default())?;
+        Ok(same.expr.alias_qualified(relation, name))
+    });
+    columns.collect()
 }
 
 /// An array as it is, a map as an array of its entries.
@@ -147,9 +172,9 @@ fn or_default(lowering: &mut Lowering<'_, '_>, array: Typed) -> Result<Typed> {
 
 /// `arrayJoin(array)`: an element, and the row once for each. The same call elsewhere in the
 /// SELECT is the same element. An array that exists only after aggregation is left to [`late`].
-pub(super) fn function(
-    lowering: &mut Lowering<'_, '_>,
-    args: Vec<Typed>,
+pub(super) fn function<'a>(
+    lowering: &mut Lowering<'_, 'a>,
+    call: &'a ast::Call,
     span: Span,
 ) -> Result<Typed> {
     let refused = if !lowering.lambdas.is_empty() {
@@ -164,35 +189,37 @@ pub(super) fn function(
             .at(span)
             .hint("Write ARRAY JOIN … AS … after FROM, and use the alias."));
     }
-    let count = args.len();
-    let mut args = args.into_iter();
-    let (Some(array), None) = (args.next(), args.next()) else {
-        let message = format!("function arrayJoin takes 1 argument, found {count}");
+    let [array] = call.args.as_slice() else {
+        let message = format!("function arrayJoin takes 1 argument, found {}", call.args.len());
         return Err(Error::new(ErrorKind::UnknownFunction, message).at(span));
     };
+    let calls = &lowering.scope.walked;
+    if let Some(walked) = calls.iter().find(|walked| std::ptr::eq(walked.call, call)) {
+        return Ok(Typed { span, ..walked.element.clone() });
+    }
+    let array = lowering.lower(array)?;
     let array = as_array(lowering, array, "arrayJoin")?;
     let Type::Array(element) = &array.ty else {
         return Err(Error::internal("only arrays are walked"));
     };
-    if find_aggregate(&array.expr).is_some() || window::contains(&array.expr) {
+    let calls = &lowering.scope.walked;
+    let expr = array.expr.clone();
+    let element = if let Some(walked) = calls.iter().find(|walked| walked.array == expr) {
+        walked.element.clone()
+    } else if find_aggregate(&expr).is_some() || window::contains(&expr) {
         let ty = *element.clone();
-        let expr = select::laid_out(array, lowering.schema())?;
-        return Ok(Typed { expr: Expr::Unnest(Unnest::new(expr)), ty, span });
-    }
-    let scope = &mut *lowering.scope;
-    let known = scope.walked.iter().find(|(expr, _)| *expr == array.expr);
-    let column = match known {
-        Some((_, column)) => column.clone(),
-        None => {
-            let (expr, qualifier) = (array.expr.clone(), scope.env.fresh("array"));
-            let mut columns =
-                walk(scope, &qualifier, vec![("arrayJoin".to_owned(), array)], Empty::Drop)?;
-            let column = columns.pop().ok_or_else(|| Error::internal("an array was walked"))?;
-            scope.walked.push((expr, column.clone()));
-            column
-        }
+        let array = select::laid_out(array, lowering.schema())?;
+        Typed::new(Expr::Unnest(Unnest::new(array)), ty, span)
+    } else {
+        let scope = &mut *lowering.scope;
+        let qualifier = scope.env.fresh("array");
+        let arrays = vec![("arrayJoin".to_owned(), array)];
+        let column = walk(scope, &qualifier, arrays, Empty::Drop)?.pop();
+        let column = column.ok_or_else(|| Error::internal("an array was walked"))?;
+        Typed::new(col(column.column), column.ty, span)
     };
-    Ok(Typed { expr: col(column.column), ty: column.ty, span })
+    lowering.scope.walked.push(Walked { call, array: expr, element: element.clone() });
+    Ok(Typed { span, ..element })
 }
 
 /// Walks the arrays of `arrayJoin` that aggregation, or window functions, made: those that are
@@ -212,9 +239,8 @@ pub(super) fn late(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
         })?;
         let Some(Expr::Unnest(Unnest { expr: array, .. })) = &next else { return Ok(()) };
         let name = scope.env.fresh("elements");
-        let kept = scope.plan.schema().columns().into_iter().map(col);
-        let projection: Vec<Expr> =
-            kept.chain(std::iter::once((**array).clone().alias(name.clone()))).collect();
+        let mut projection = without_keys(scope)?;
+        projection.push((**array).clone().alias(name.clone()));
         let column = Column::new_unqualified(name);
         let options = UnnestOptions::new().with_null_handling(NullHandling::Drop);
         scope.plan = LogicalPlanBuilder::from(scope.plan.clone())

@@ -36,8 +36,7 @@ impl<'a> Lowering<'_, 'a> {
         }
         if call.name.name == "arrayJoin" && call.over.is_none() {
             self.only_args(call, span)?;
-            let args = self.args(&call.args)?;
-            return array_join::function(self, args, span);
+            return array_join::function(self, call, span);
         }
         let callable =
             registry().lookup(&call.name.name).map_err(|error| error.at(call.name.span))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, col, lit};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, and, col, lit};
 use hedgerow_parser::{Span, ast};
 
 use super::expr::{Lowering, constant};
@@ -148,11 +148,20 @@ fn sample<'a>(
     };
     let ratio = ratio(scope, &sample.ratio)?;
     let offset = sample.offset.as_ref().map_or(Ok(0.0), |offset| self::ratio(scope, offset))?;
-    // The hash is spread evenly over 64 bits; the comparison is in units of their range.
-    let position = cast(col(hash.column.clone()), Type::UInt64.to_arrow());
-    let position = cast(position, Type::Float64.to_arrow()) / lit(u64::MAX as f64 + 1.0);
-    let inside = position.clone().gt_eq(lit(offset)).and(position.lt(lit(offset + ratio)));
-    Ok(LogicalPlanBuilder::from(plan).filter(inside)?.build()?)
+    let hash = || col(hash.column.clone());
+    let from = (offset > 0.0).then(|| hash().gt_eq(lit(place(offset))));
+    let to = (offset + ratio < 1.0).then(|| hash().lt(lit(place(offset + ratio))));
+    let plan = LogicalPlanBuilder::from(plan);
+    Ok(match from.into_iter().chain(to).reduce(and) {
+        Some(inside) => plan.filter(inside)?.build()?,
+        None => plan.build()?,
+    })
+}
+
+/// Where a share of the users ends: their hashes are spread evenly over the 64-bit integers.
+fn place(share: f64) -> i64 {
+    // Saturates at both ends.
+    ((share - 0.5) * 2.0_f64.powi(64)) as i64
 }
 
 fn ratio<'a>(scope: &Scope<'a>, expr: &'a ast::Expr) -> Result<f64> {

@@ -69,6 +69,13 @@ pub(super) struct Alias<'a> {
     pub(super) item: usize,
 }
 
+/// An array that a call of `arrayJoin` has walked.
+pub(super) struct Walked<'a> {
+    pub(super) call: &'a ast::Call,
+    pub(super) array: Expr,
+    pub(super) element: Typed,
+}
+
 /// The names of one SELECT, and the plan of its FROM clause, which grows while subqueries in
 /// expressions are joined to it.
 pub(super) struct Scope<'a> {
@@ -83,8 +90,7 @@ pub(super) struct Scope<'a> {
     pub(super) coalesced: Vec<RelationColumn>,
     /// Aliases of ARRAY JOIN, which hide columns of the same name.
     pub(super) elements: Vec<RelationColumn>,
-    /// Arrays that `arrayJoin` has walked, and their elements.
-    pub(super) walked: Vec<(Expr, RelationColumn)>,
+    pub(super) walked: Vec<Walked<'a>>,
     pub(super) windows: HashMap<&'a str, &'a ast::WindowSpec>,
     /// Subqueries in expressions that were lowered already, by the address of their node.
     pub(super) subqueries: HashMap<usize, Typed>,
