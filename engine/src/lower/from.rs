@@ -26,9 +26,13 @@ pub(super) fn lower<'a>(scope: &mut Scope<'a>, join: &'a ast::Join) -> Result<()
 
 /// The plan of one source, whose relation is added to the scope.
 pub(super) fn source<'a>(scope: &mut Scope<'a>, source: &'a ast::Source) -> Result<LogicalPlan> {
-    let refused = [(source.lateral, "LATERAL"), (source.ordinality, "WITH ORDINALITY")];
-    if let Some((_, word)) = refused.into_iter().find(|(present, _)| *present) {
-        return Err(Error::unsupported(format!("{word} is not available yet")).at(source.span));
+    if source.ordinality && !matches!(source.kind, ast::SourceKind::Function(..)) {
+        let message = "WITH ORDINALITY stands after a table function";
+        return Err(Error::new(ErrorKind::Syntax, message).at(source.span));
+    }
+    if source.lateral {
+        let message = "LATERAL queries are not available yet";
+        return Err(Error::unsupported(message).at(source.span));
     }
     let (mut relation, plan) = match &source.kind {
         ast::SourceKind::Table(name) => table(scope, source, name)?,
@@ -81,7 +85,11 @@ pub(super) fn rename_columns(
     span: Span,
 ) -> Result<()> {
     let mut visible = relation.columns.iter_mut().filter(|column| !column.hidden);
-    for name in names {
+    for (i, name) in names.iter().enumerate() {
+        if names[..i].iter().any(|other| other.name == name.name) {
+            let message = format!("column name {} is given twice", name.name);
+            return Err(Error::new(ErrorKind::Duplicate, message).at(name.span));
+        }
         match visible.next() {
             Some(column) => column.name.clone_from(&name.name),
             None => {

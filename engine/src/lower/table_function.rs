@@ -9,7 +9,7 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_table::generate_series::{GenSeriesArgs, GenerateSeriesTable};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, col};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, cast, col};
 use hedgerow_parser::{Span, ast};
 
 use super::array_join::{self, Empty};
@@ -45,12 +45,15 @@ pub(super) fn lower<'a>(
     let known = known_as(source, name);
     match rows(&mut inner, name, args, source.span)? {
         Rows::Series(ty, series) => {
-            let columns = vec![column_name(source, name)];
-            let (columns, plan) = self::series(known, columns, &ty, series)?;
+            let column = column_name(source, name);
+            let (columns, plan) = self::series(known, column, &ty, series, source.ordinality)?;
             Ok((Relation::new(known, columns), plan))
         }
         Rows::Arrays(mut arrays) => {
             rename_only(source, name, &mut arrays);
+            if source.ordinality {
+                arrays.push(ordinals(&mut inner, &arrays)?);
+            }
             let columns = array_join::walk(&mut inner, known, arrays, Empty::Drop)?;
             Ok((Relation::new(known, columns), inner.plan))
         }
@@ -77,6 +80,9 @@ pub(super) fn lateral<'a>(
     };
     let mut arrays = arrays;
     rename_only(source, name, &mut arrays);
+    if source.ordinality {
+        arrays.push(ordinals(scope, &arrays)?);
+    }
     let known = known_as(source, name);
     let columns = array_join::walk(scope, known, arrays, empty)?;
     Ok(Some(Relation::new(known, columns)))
@@ -100,6 +106,23 @@ fn rename_only(source: &ast::Source, name: &ast::Ident, arrays: &mut [(String, T
     if let [(only, _)] = arrays {
         *only = column_name(source, name);
     }
+}
+
+/// `WITH ORDINALITY` on arrays: the numbers from 1 to the longest one's length.
+fn ordinals(scope: &mut Scope<'_>, arrays: &[(String, Typed)]) -> Result<(String, Typed)> {
+    let span = arrays.first().map_or_else(Span::default, |(_, array)| array.span);
+    let mut lowering = Lowering::new(scope);
+    let mut end = Typed::int(0, span);
+    for (_, array) in arrays {
+        let length = lowering.call_scalar("length", vec![array.clone()], span)?;
+        // A NULL array is an empty one.
+        let length = lowering.call_scalar("ifNull", vec![length, Typed::int(0, span)], span)?;
+        end = lowering.call_scalar("greatest", vec![end, length], span)?;
+    }
+    let one = Typed::int(1, span);
+    let end = operators::binary(&lowering, ast::BinaryOp::Plus, end, one.clone(), span)?;
+    let numbers = lowering.call_scalar("range", vec![one, end], span)?;
+    Ok(("ordinality".to_owned(), numbers))
 }
 
 fn rows<'a>(
@@ -257,14 +280,14 @@ fn times(
     Ok(Rows::Series(ty, series))
 }
 
-/// A series as a table with one column.
+/// A series as a table with one column, and another one when its rows are numbered.
 fn series(
     known: &str,
-    names: Vec<String>,
+    name: String,
     ty: &Type,
     args: GenSeriesArgs,
+    ordinality: bool,
 ) -> Result<(Vec<RelationColumn>, LogicalPlan)> {
-    let name = names.into_iter().next().unwrap_or_default();
     // A billion values take no memory: they are produced while they are read.
     let generated = match ty {
         Type::DateTime(zone) => arrow::datatypes::DataType::Timestamp(
@@ -292,6 +315,19 @@ fn series(
         // For what asks in which order the rows come.
         plan = plan.sort([col(column.clone()).sort(false, false)])?;
     }
-    let columns = vec![RelationColumn { name, column, ty: ty.clone(), hidden: false }];
+    let sort = col(column.clone()).sort(!backwards, false);
+    let mut columns = vec![RelationColumn { name, column, ty: ty.clone(), hidden: false }];
+    if ordinality {
+        let number = datafusion::functions_window::expr_fn::row_number();
+        let number = number.order_by(vec![sort]).build()?.alias("__row");
+        plan = plan.window([number])?;
+        let mut exprs: Vec<Expr> = columns.iter().map(|c| col(c.column.clone())).collect();
+        let number = cast(col("__row"), Type::Int64.to_arrow());
+        exprs.push(number.alias_qualified(Some(known), "ordinality"));
+        plan = plan.project(exprs)?;
+        let column = Column::new(Some(known), "ordinality");
+        let (name, ty) = ("ordinality".to_owned(), Type::Int64);
+        columns.push(RelationColumn { name, column, ty, hidden: false });
+    }
     Ok((columns, plan.build()?))
 }
