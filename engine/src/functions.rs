@@ -76,6 +76,7 @@ const FAMILIES: &[&[Function]] = &[
     dates::truncate::FUNCTIONS,
     dates::difference::FUNCTIONS,
     dates::format::FUNCTIONS,
+    dates::series::FUNCTIONS,
     intervals::FUNCTIONS,
     json::FUNCTIONS,
     json::property::FUNCTIONS,

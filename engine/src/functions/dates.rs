@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod difference;
 pub mod format;
 pub mod parts;
+pub(super) mod series;
 pub mod truncate;
 
 use arrow::array::ArrayRef;

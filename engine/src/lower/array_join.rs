@@ -10,7 +10,7 @@ use super::aggregate::{self, find_aggregate, misplaced};
 use super::expr::Lowering;
 use super::scope::{RelationColumn, Scope, Walked};
 use super::select::{self, Exprs};
-use super::window;
+use super::{subquery, window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::aggregates::default_value;
 use crate::functions::{PlanContext, Typed};
@@ -76,6 +76,8 @@ pub(super) fn walk(
     arrays: Vec<(String, Typed)>,
     empty: Empty,
 ) -> Result<Vec<RelationColumn>> {
+    let mut arrays = arrays;
+    subquery::join_in(scope, arrays.iter_mut().map(|(_, array)| &mut array.expr))?;
     let mut before = without_keys(scope)?;
     let mut after: Vec<Expr> = scope.plan.schema().columns().into_iter().map(col).collect();
     let (mut walked, mut columns): (_, Vec<RelationColumn>) = (Vec::new(), Vec::new());
@@ -238,9 +240,11 @@ pub(super) fn late(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
             Ok(())
         })?;
         let Some(Expr::Unnest(Unnest { expr: array, .. })) = &next else { return Ok(()) };
+        let mut array = (**array).clone();
+        subquery::join_in(scope, [&mut array])?;
         let name = scope.env.fresh("elements");
         let mut projection = without_keys(scope)?;
-        projection.push((**array).clone().alias(name.clone()));
+        projection.push(array.alias(name.clone()));
         let column = Column::new_unqualified(name);
         let options = UnnestOptions::new().with_null_handling(NullHandling::Drop);
         scope.plan = LogicalPlanBuilder::from(scope.plan.clone())

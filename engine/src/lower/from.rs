@@ -30,10 +30,6 @@ pub(super) fn source<'a>(scope: &mut Scope<'a>, source: &'a ast::Source) -> Resu
         let message = "WITH ORDINALITY stands after a table function";
         return Err(Error::new(ErrorKind::Syntax, message).at(source.span));
     }
-    if source.lateral {
-        let message = "LATERAL queries are not available yet";
-        return Err(Error::unsupported(message).at(source.span));
-    }
     let (mut relation, plan) = match &source.kind {
         ast::SourceKind::Table(name) => table(scope, source, name)?,
         ast::SourceKind::Query(query) => {

@@ -18,9 +18,11 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
 use hedgerow_parser::{Span, ast};
 
 use self::condition::Condition;
+use self::lateral::Lateral;
+use super::aggregate::{find_aggregate, misplaced};
 use super::expr::Lowering;
-use super::from;
 use super::scope::{Relation, Scope};
+use super::{from, subquery, window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::aggregates::default_value;
 use crate::types::Type;
@@ -77,9 +79,11 @@ pub(super) fn lower<'a>(scope: &mut Scope<'a>, join: &'a ast::Join) -> Result<Lo
     let split = scope.relations.len();
     if let ast::Join::Source(source) = right.as_ref()
         && !natural
-        && let Some(plan) = lateral::function(scope, &left, kind, source, constraint, span)?
     {
-        return Ok(plan);
+        let lateral = Lateral { left: &left, kind, source, constraint, span };
+        if let Some(plan) = lateral.plan(scope)? {
+            return Ok(plan);
+        }
     }
     let right = right_side(scope, right)?;
     let sides = Sides { left, right, split };
@@ -93,10 +97,7 @@ pub(super) fn lower<'a>(scope: &mut Scope<'a>, join: &'a ast::Join) -> Result<Lo
         (Some(ast::JoinConstraint::Using(names)), false) => {
             Some(using::columns(scope, &sides, kind, names)?)
         }
-        (Some(ast::JoinConstraint::On(expr)), false) => {
-            let condition = Lowering::for_join(scope).condition(expr)?;
-            Some(Condition::on(condition.expr))
-        }
+        (Some(ast::JoinConstraint::On(expr)), false) => Some(Condition::on(on(scope, expr)?)),
         (Some(_), true) => {
             let message = "NATURAL JOIN takes no condition: it joins the common columns";
             return Err(Error::new(ErrorKind::Syntax, message).at(span));
@@ -240,6 +241,17 @@ fn anti(sides: &Sides, side: Side, condition: Condition) -> Result<LogicalPlan> 
     Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
 }
 
+/// The condition of ON, over both sides, which are the scope's plan.
+fn on<'a>(scope: &mut Scope<'a>, expr: &'a ast::Expr) -> Result<Expr> {
+    let mut condition = Lowering::for_join(scope).condition(expr)?;
+    if let Some(aggregate) = find_aggregate(&condition.expr) {
+        return Err(misplaced(&aggregate, "ON").at(expr.span));
+    }
+    window::refuse(&condition, "ON")?;
+    subquery::join_in(scope, [&mut condition.expr])?;
+    Ok(condition.expr)
+}
+
 /// A condition that reads a subquery has joined it to the pairs of rows: fine where the join is
 /// a filter of these.
 fn with_subqueries(
@@ -249,7 +261,7 @@ fn with_subqueries(
     span: Span,
 ) -> Result<LogicalPlan> {
     if kind != Kind::All(JoinType::Inner) {
-        let message = "only an INNER JOIN can have IN (SELECT …) in its condition";
+        let message = "only an INNER JOIN can have such a subquery in its condition";
         return Err(Error::unsupported(message)
             .at(span)
             .hint("Filter the table in a subquery, and join that."));

@@ -24,8 +24,8 @@ const NAMES: &[&str] = &["numbers", "generate_series", "range", "unnest"];
 
 /// What a table function stands for.
 enum Rows {
-    /// A series of constants.
-    Series(Type, GenSeriesArgs),
+    /// A series of integers that are constants.
+    Series(GenSeriesArgs),
     /// Arrays to walk side by side, under these names.
     Arrays(Vec<(String, Typed)>),
 }
@@ -44,9 +44,9 @@ pub(super) fn lower<'a>(
     let mut inner = Scope::new(scope.env, scope.ctes)?;
     let known = known_as(source, name);
     match rows(&mut inner, name, args, source.span)? {
-        Rows::Series(ty, series) => {
+        Rows::Series(series) => {
             let column = column_name(source, name);
-            let (columns, plan) = self::series(known, column, &ty, series, source.ordinality)?;
+            let (columns, plan) = self::series(known, column, series, source.ordinality)?;
             Ok((Relation::new(known, columns), plan))
         }
         Rows::Arrays(mut arrays) => {
@@ -157,7 +157,7 @@ fn rows<'a>(
         return Ok(Rows::Arrays(arrays.collect::<Result<_>>()?));
     }
     if args.iter().any(|arg| arg.ty.is_temporal() || arg.ty == Type::Interval) {
-        return times(&lowering, name, args, span);
+        return times(&mut lowering, name, args, span);
     }
     integers(&mut lowering, name, args, span)
 }
@@ -204,7 +204,7 @@ fn integers(
             _ => stop,
         };
         let series = GenSeriesArgs::Int64Args { start, end, step, include_end, name: "series" };
-        return Ok(Rows::Series(Type::Int64, series));
+        return Ok(Rows::Series(series));
     }
     let binary =
         |op, left: &Typed, right: Typed| operators::binary(lowering, op, left.clone(), right, span);
@@ -229,94 +229,52 @@ fn integers(
 
 /// `generate_series(start, stop, interval)`, the stop included, and `range`, without it.
 fn times(
-    lowering: &Lowering<'_, '_>,
+    lowering: &mut Lowering<'_, '_>,
     name: &ast::Ident,
     args: Vec<Typed>,
     span: Span,
 ) -> Result<Rows> {
-    let invalid =
-        |message: &str| Error::new(ErrorKind::InvalidArgument, message.to_owned()).at(span);
-    let ty = Type::DateTime(lowering.timezone().into());
     let count = args.len();
-    let ([start, stop, step], true) = (
-        <[Typed; 3]>::try_from(args).map_err(|_| {
-            invalid(&format!(
-                "a series of times needs a start, a stop and an interval, found {count} arguments"
-            ))
-        })?,
-        name.name != "numbers",
-    ) else {
-        return Err(invalid("numbers are integers: a series of times is made by generate_series"));
+    let Ok([start, stop, step]) = <[Typed; 3]>::try_from(args) else {
+        let message = format!(
+            "a series of times needs a start, a stop and an interval, found {count} arguments"
+        );
+        return Err(Error::new(ErrorKind::UnknownFunction, message).at(span));
     };
-    let instant = |arg: Typed| -> Result<Option<i64>> {
-        match constant(&lowering.coerce(arg, &ty)?.expr) {
-            Some(ScalarValue::TimestampMicrosecond(Some(micros), _)) => {
-                let nanos = micros.checked_mul(1000);
-                nanos.map(Some).ok_or_else(|| {
-                    let message = "a series of times reaches from 1677 to 2262";
-                    Error::new(ErrorKind::OutOfRange, message).at(span)
-                })
-            }
-            Some(ScalarValue::TimestampMicrosecond(None, _)) => Ok(None),
-            _ => Err(invalid("the bounds of a series of times must be constants")),
-        }
-    };
-    let (start, stop) = (instant(start)?, instant(stop)?);
-    let step = match constant(&lowering.coerce(step, &Type::Interval)?.expr) {
-        Some(ScalarValue::IntervalMonthDayNano(step)) => step,
-        _ => return Err(invalid("the step of a series of times must be a constant interval")),
-    };
-    let (Some(start), Some(end), Some(step)) = (start, stop, step) else {
-        return Ok(Rows::Series(ty, GenSeriesArgs::ContainsNull { name: "series" }));
-    };
-    let parts = [i64::from(step.months), i64::from(step.days), step.nanoseconds];
-    let (forward, back) = (parts.iter().any(|p| *p > 0), parts.iter().any(|p| *p < 0));
-    if forward == back {
-        return Err(invalid("the step must go in one direction"));
+    if name.name == "numbers" {
+        let message = "table function numbers takes integers";
+        return Err(Error::new(ErrorKind::TypeMismatch, message)
+            .at(span)
+            .hint("Write generate_series(start, stop, INTERVAL 1 DAY)."));
     }
-    let include_end = name.name == "generate_series";
-    let tz = Some(lowering.timezone().into());
-    let series = GenSeriesArgs::TimestampArgs { start, end, step, tz, include_end, name: "series" };
-    Ok(Rows::Series(ty, series))
+    let ty = Type::DateTime(lowering.timezone().into());
+    let bounds = [lowering.coerce(start, &ty)?, lowering.coerce(stop, &ty)?];
+    let step = lowering.coerce(step, &Type::Interval)?;
+    let included = Typed::bool(name.name == "generate_series", span);
+    let args = bounds.into_iter().chain([step, included]).collect();
+    let array = lowering.call_scalar("__times", args, span)?;
+    Ok(Rows::Arrays(vec![(name.name.clone(), array)]))
 }
 
 /// A series as a table with one column, and another one when its rows are numbered.
 fn series(
     known: &str,
     name: String,
-    ty: &Type,
     args: GenSeriesArgs,
     ordinality: bool,
 ) -> Result<(Vec<RelationColumn>, LogicalPlan)> {
-    // A billion values take no memory: they are produced while they are read.
-    let generated = match ty {
-        Type::DateTime(zone) => arrow::datatypes::DataType::Timestamp(
-            arrow::datatypes::TimeUnit::Nanosecond,
-            Some(Arc::clone(zone)),
-        ),
-        other => other.to_arrow(),
-    };
-    let backwards = match &args {
-        GenSeriesArgs::Int64Args { step, .. } => *step < 0,
-        GenSeriesArgs::TimestampArgs { step, .. } => {
-            step.months < 0 || step.days < 0 || step.nanoseconds < 0
-        }
-        _ => false,
-    };
+    // A billion numbers take no memory: they are produced while they are read.
+    let backwards = matches!(args, GenSeriesArgs::Int64Args { step, .. } if step < 0);
     let column = Column::new(Some(known), &name);
-    let schema = Arc::new(Schema::new(vec![Field::new(&name, generated.clone(), false)]));
+    let schema = Arc::new(Schema::new(vec![Field::new(&name, Type::Int64.to_arrow(), false)]));
     let provider = provider_as_source(Arc::new(GenerateSeriesTable::new(schema, args)));
     let mut plan = LogicalPlanBuilder::scan(known, provider, None)?;
-    if generated != ty.to_arrow() {
-        let value = cast(col(column.clone()), ty.to_arrow());
-        plan = plan.project([value.alias_qualified(Some(known), &name)])?;
-    }
     if backwards {
         // For what asks in which order the rows come.
         plan = plan.sort([col(column.clone()).sort(false, false)])?;
     }
     let sort = col(column.clone()).sort(!backwards, false);
-    let mut columns = vec![RelationColumn { name, column, ty: ty.clone(), hidden: false }];
+    let mut columns = vec![RelationColumn { name, column, ty: Type::Int64, hidden: false }];
     if ordinality {
         let number = datafusion::functions_window::expr_fn::row_number();
         let number = number.order_by(vec![sort]).build()?.alias("__row");
