@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod demo;
+pub mod editor;
 pub mod engine;
 pub mod error;
 mod execute;

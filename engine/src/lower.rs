@@ -140,7 +140,6 @@ const PARAMS_MAX: usize = 65_535;
 pub(crate) struct Analysis {
     pub(crate) lowered: Lowered,
     pub(crate) params: Vec<Type>,
-    #[expect(dead_code, reason = "for editors")]
     pub(crate) warnings: Vec<Warning>,
 }
 

@@ -12,6 +12,7 @@ use futures::stream::BoxStream;
 use hedgerow_parser::{Dialect, ast, parse_query};
 use parking_lot::RwLock;
 
+use crate::editor::{self, Completion, Diagnostic, Scene};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute;
@@ -166,6 +167,38 @@ impl Session {
                 Ok(ResultStream { schema, notices, batches })
             })
             .await
+    }
+
+    /// What could be written at `cursor`, a byte offset in a text that may be incomplete, best
+    /// first.
+    ///
+    /// # Errors
+    /// `Storage` when the store cannot be read.
+    pub async fn completions(&self, text: &str, cursor: usize) -> Result<Vec<Completion>> {
+        let text = text.to_owned();
+        self.in_scene(move |scene| editor::completions(scene, &text, cursor)).await
+    }
+
+    /// What is wrong with a text, without running any of it.
+    ///
+    /// # Errors
+    /// `Storage` when the store cannot be read.
+    pub async fn diagnostics(&self, text: &str) -> Result<Vec<Diagnostic>> {
+        let text = text.to_owned();
+        self.in_scene(move |scene| editor::diagnostics(scene, &text)).await
+    }
+
+    async fn in_scene<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Scene<'_>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (engine, project) = (Arc::clone(&self.engine), self.project);
+        let (settings, dialect) = (self.settings(), self.dialect());
+        let looked = async move {
+            let catalog = engine.catalog(project).await?;
+            Ok(look(Scene { catalog: &catalog, settings: &settings, dialect }))
+        };
+        self.engine.on_query_threads(looked).await
     }
 
     /// The tables of the project.

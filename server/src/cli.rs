@@ -1,6 +1,7 @@
 //! The command line. Every option is a flag, an environment variable and a line of the
 //! configuration file; the flag wins over the variable, the variable over the file.
 
+pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod failure;
 pub(crate) mod import;
@@ -45,6 +46,8 @@ enum Command {
     Import(import::Options),
     /// Run a query on a data folder, without a server.
     Query(query::Options),
+    /// Check queries in files without running them.
+    Check(check::Options),
     /// Print the canonical form of a statement read from stdin.
     Parse(parse::Options),
 }
@@ -71,6 +74,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Import(options) => block_on(import::run(options.over(config.import))),
         Command::Query(options) => block_on(query::run(options.over(config.query, config.engine))),
+        Command::Check(options) => block_on(check::run(options.over(config.check))),
         Command::Parse(options) => parse::run(&options),
     }
 }

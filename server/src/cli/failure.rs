@@ -63,14 +63,14 @@ impl From<io::Error> for Failure {
 }
 
 /// A place in a text, for people.
-struct Place<'a> {
-    line: usize,
-    column: usize,
+pub(super) struct Place<'a> {
+    pub(super) line: usize,
+    pub(super) column: usize,
     text: &'a str,
 }
 
 impl<'a> Place<'a> {
-    fn of(span: Span, text: &'a str) -> Self {
+    pub(super) fn of(span: Span, text: &'a str) -> Self {
         let start = (span.start as usize).min(text.len());
         let before = &text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -82,7 +82,7 @@ impl<'a> Place<'a> {
     }
 
     /// The line, or what surrounds the place in it, and a caret below.
-    fn excerpt(&self) -> String {
+    pub(super) fn excerpt(&self) -> String {
         const AROUND: usize = 60;
         let skipped = self.column.saturating_sub(AROUND);
         let plain = |c: char| if c.is_control() { ' ' } else { c };
