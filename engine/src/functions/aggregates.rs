@@ -161,6 +161,19 @@ pub(super) fn parse(
     None
 }
 
+/// The aggregate with a combinator that a name means in the wrong letter case: `countif`.
+pub(super) fn respelt(
+    name: &str,
+    find: impl Fn(&str) -> Option<&'static Function>,
+) -> Option<String> {
+    Combinator::ALL.iter().find_map(|(suffix, _)| {
+        let at = name.len().checked_sub(suffix.len()).filter(|at| name.is_char_boundary(*at))?;
+        let (base, written) = name.split_at(at);
+        let aggregate = find(base).filter(|f| matches!(f.body, Body::Aggregate(_)))?;
+        written.eq_ignore_ascii_case(suffix).then(|| format!("{}{suffix}", aggregate.name))
+    })
+}
+
 /// The name with combinators, whatever alias was written.
 fn label(function: &Function, combinators: &[Combinator]) -> String {
     let suffixes = combinators.iter().map(|combinator| combinator.suffix());

@@ -57,6 +57,9 @@ impl Registry {
             return Ok(Callable::Aggregate(call));
         }
         let error = Error::new(ErrorKind::UnknownFunction, format!("no function named {name}"));
+        if let Some(written) = aggregates::respelt(name, |base| self.get(base)) {
+            return Err(error.hint(format!("Did you mean {written}?")));
+        }
         let public = self.exact.keys().copied().filter(|name| !name.starts_with('_'));
         Err(match did_you_mean(name, public) {
             Some(hint) => error.hint(hint),

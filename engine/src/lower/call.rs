@@ -167,7 +167,9 @@ impl<'a> Lowering<'_, 'a> {
                     "aggregate function {nested} is inside aggregate function {}",
                     call.name.name
                 );
-                return Err(Error::new(ErrorKind::Grouping, message).at(inner.span));
+                return Err(Error::new(ErrorKind::Grouping, message)
+                    .at(inner.span)
+                    .hint("Compute the inner one in a subquery."));
             }
             if call.over.is_none() {
                 window::refuse(inner, "an aggregate function")?;

@@ -280,13 +280,12 @@ impl<'s, 'a> Lowering<'s, 'a> {
             if let Some(column) = relation.columns.iter().find(|c| c.name == name.name) {
                 return Ok(Some((self.column(column, span), &chain[length + 1..])));
             }
-            let relation = relation.name.clone();
+            let error = Scope::unknown_column(relation, name);
             // A column may share the table's name: then the chain walks down the column.
             if self.scope.column(&first.name, first.span)?.is_none() {
-                let message = format!("table {relation} has no column named {}", name.name);
                 return Err(match &*name.name {
                     lazy if is_lazy(lazy) => not_yet(lazy, name.span),
-                    _ => Error::new(ErrorKind::UnknownColumn, message).at(name.span),
+                    _ => error,
                 });
             }
         }

@@ -11,7 +11,7 @@ use super::expr::{Lowering, constant};
 use super::scope::{Cte, Relation, RelationColumn, Scope};
 use super::{join, pivot, query, table_function, unpivot};
 use crate::catalog::is_hidden;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::PlanContext;
 use crate::types::Type;
 
@@ -108,7 +108,13 @@ fn table<'a>(
     {
         return Relation::of_query(alias.unwrap_or(&only.name), lowered.clone());
     }
-    let table = scope.env.catalog.resolve(name)?;
+    let table = scope.env.catalog.resolve(name).map_err(|error| {
+        let last = name.last().map_or("", |part| part.name.as_str());
+        match did_you_mean(last, scope.ctes.names()) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })?;
     let own: Vec<&str> = name.iter().map(|part| part.name.as_str()).collect();
     let known = alias.or(own.last().copied()).unwrap_or_default();
     let reference = TableReference::bare(known);

@@ -29,6 +29,14 @@ pub(super) enum Cte<'a> {
 }
 
 impl<'a> Ctes<'a> {
+    /// The names of all, innermost first.
+    pub(super) fn names(&self) -> Vec<&'a str> {
+        let mut names: Vec<&str> = self.entries.keys().copied().collect();
+        names.sort_unstable();
+        names.extend(self.parent.map(Ctes::names).unwrap_or_default());
+        names
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Cte<'a>> {
         self.entries.get(name).or_else(|| self.parent?.find(name))
     }
@@ -162,17 +170,47 @@ impl<'a> Scope<'a> {
             .chain(self.elements.iter().map(|column| column.name.as_str()))
             .chain(self.aliases.keys().copied())
             .chain(self.relations.iter().map(|relation| relation.name.as_str()));
-        match did_you_mean(&name.name, names) {
-            Some(hint) => error.hint(hint),
-            None if self.has_properties() => {
-                error.hint(format!("Event properties are read as properties.{}.", name.name))
-            }
-            None => error,
+        if let ([only], Ok(_)) =
+            (self.relations.as_slice(), self.env.catalog.resolve(std::slice::from_ref(name)))
+        {
+            return error.hint(format!("In this query the table is called {}.", only.name));
         }
+        if let Some(hint) = did_you_mean(&name.name, names) {
+            return error.hint(hint);
+        }
+        if let Some(hint) = self.property_hint(&name.name) {
+            return error.hint(hint);
+        }
+        if name.name.eq_ignore_ascii_case("not") {
+            return error.hint("Is the value before NOT missing?");
+        }
+        // A name in double quotes that nothing has was meant as text more often than not.
+        error.hint(format!("Text is written in single quotes: '{}'.", name.name))
     }
 
-    fn has_properties(&self) -> bool {
-        self.relations.iter().any(|r| r.columns.iter().any(|c| c.name == "properties"))
+    /// A property that was meant by its bare name.
+    fn property_hint(&self, name: &str) -> Option<String> {
+        if !self.relations.iter().any(|r| r.columns.iter().any(|c| c.name == "properties")) {
+            return None;
+        }
+        let properties = self.env.catalog.properties();
+        if properties.get(name).is_some() {
+            return Some(format!("Event properties are read as properties.{name}."));
+        }
+        let keys: Vec<String> =
+            properties.iter().map(|(key, _)| format!("properties.{key}")).collect();
+        did_you_mean(&format!("properties.{name}"), keys.iter().map(String::as_str))
+            .filter(|_| name.chars().count() > 3)
+    }
+
+    /// The error for a column that a source lacks.
+    pub(super) fn unknown_column(relation: &Relation, name: &ast::Ident) -> Error {
+        let message = format!("table {} has no column named {}", relation.name, name.name);
+        let error = Error::new(ErrorKind::UnknownColumn, message).at(name.span);
+        match did_you_mean(&name.name, relation.columns.iter().map(|c| c.name.as_str())) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 
     /// Adds a source under a name of its own.

@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::expr::Lowering;
 use super::scope::{Alias, RelationColumn, Scope};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::Typed;
 
 /// An item of the expanded select list.
@@ -176,11 +176,15 @@ fn expand_star<'a>(
             Some((relation, _)) => std::slice::from_ref(relation),
             None => {
                 let name = &table[0];
-                return Err(Error::new(
-                    ErrorKind::UnknownTable,
-                    format!("no table named {} in FROM", name.name),
-                )
-                .at(name.span));
+                let message = format!("no table named {} in FROM", name.name);
+                let error = Error::new(ErrorKind::UnknownTable, message).at(name.span);
+                let names: Vec<&str> = scope.relations.iter().map(|r| r.name.as_str()).collect();
+                let nearest = did_you_mean(&name.name, names.iter().copied());
+                return Err(match nearest {
+                    Some(hint) => error.hint(hint),
+                    None if names.is_empty() => error,
+                    None => error.hint(format!("In FROM there is {}.", names.join(", "))),
+                });
             }
         },
     };
@@ -213,7 +217,12 @@ fn expand_star<'a>(
     match unused.into_iter().min() {
         Some(name) => {
             let message = format!("no column named {name} for EXCLUDE or REPLACE");
-            Err(Error::new(ErrorKind::UnknownColumn, message).at(span))
+            let error = Error::new(ErrorKind::UnknownColumn, message).at(span);
+            let columns = relations.iter().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()));
+            Err(match did_you_mean(name, columns) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            })
         }
         None => Ok(()),
     }

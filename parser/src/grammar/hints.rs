@@ -32,6 +32,8 @@ const STRUCTURE: &[&str] = &[
     "BETWEEN",
     "VALUES",
     "SAMPLE",
+    "FILTER",
+    "OVER",
 ];
 
 /// Beginnings of statements that other databases have.
@@ -132,6 +134,35 @@ impl Parser<'_> {
             {
                 format!("{word} is followed by BY.")
             }
+            (Some(T::Keyword(Keyword::Group | Keyword::Order)), _) if expected == "BY" => {
+                let previous = self.slice(self.previous_span()).to_ascii_uppercase();
+                format!("{previous} is followed by BY.")
+            }
+            (Some(T::Comma), T::Keyword(keyword)) if CLAUSES.contains(&keyword) => {
+                format!("Is there a comma too many before {word}?")
+            }
+            (Some(_), T::End) => {
+                let previous = self.slice(self.previous_span());
+                if after_operand {
+                    return None;
+                }
+                format!("Complete the query after {previous}, or leave {previous} out.")
+            }
+            (_, T::Keyword(Keyword::From)) if expected.contains("END") => {
+                "CASE ends with END.".into()
+            }
+            (_, T::Keyword(keyword @ (Keyword::Where | Keyword::Having)))
+                if after_operand && at_end_of_query && self.has_clause(keyword) =>
+            {
+                format!("There is one {word} already; join conditions with AND.")
+            }
+            (_, T::Comma) if at_end_of_query => self.comma_hint()?,
+            (_, T::Keyword(Keyword::Is)) if after_operand => {
+                "IS tests for NULL; other values are compared with =.".into()
+            }
+            (Some(T::Integer), T::Keyword(_)) if is_unit(&word) => {
+                format!("A length of time is written INTERVAL 1 {word}.")
+            }
             (_, T::Keyword(keyword)) if CLAUSES.contains(&keyword) => {
                 if !after_operand || !at_end_of_query {
                     return None;
@@ -162,6 +193,34 @@ impl Parser<'_> {
         Some(hint)
     }
 
+    /// True when the SELECT that ends here has this clause.
+    fn has_clause(&self, keyword: Keyword) -> bool {
+        let mut depth = 0_usize;
+        for token in self.tokens[..self.at].iter().rev() {
+            match token.kind {
+                TokenKind::CloseParen => depth += 1,
+                TokenKind::OpenParen if depth == 0 => return false,
+                TokenKind::OpenParen => depth -= 1,
+                TokenKind::Keyword(found) if depth == 0 && found == keyword => return true,
+                TokenKind::Keyword(Keyword::Select) if depth == 0 => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// What a comma after the end of a query was meant for.
+    fn comma_hint(&self) -> Option<String> {
+        let before = |distance: usize| self.at.checked_sub(distance).map(|at| self.tokens[at].kind);
+        if before(2) == Some(TokenKind::Keyword(Keyword::In)) {
+            return Some("A list stands in parentheses: IN (1, 2).".into());
+        }
+        if self.has_clause(Keyword::Limit) {
+            return Some("LIMIT takes a count and an offset: LIMIT 10 OFFSET 20.".into());
+        }
+        None
+    }
+
     fn previous_kind(&self) -> Option<TokenKind> {
         self.at.checked_sub(1).map(|before| self.tokens[before].kind)
     }
@@ -185,6 +244,11 @@ fn nearest(written: &str) -> Option<&'static str> {
     }
     let written = written.to_ascii_uppercase();
     STRUCTURE.iter().find(|word| is_one_slip(written.as_bytes(), word.as_bytes())).copied()
+}
+
+fn is_unit(word: &str) -> bool {
+    const UNITS: &[&str] = &["SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"];
+    UNITS.contains(&word)
 }
 
 fn is_one_slip(written: &[u8], word: &[u8]) -> bool {

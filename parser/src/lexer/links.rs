@@ -60,8 +60,10 @@ pub(super) fn resolve(text: &str, tokens: &mut [Token]) -> Result<()> {
         Some(_) => {
             let last = open[open.len() - 1];
             let written = &text[tokens[last].span.range()];
+            let wanted = partner(tokens[last].kind);
             Err(SyntaxError::new(format!("unclosed `{written}`"), tokens[last].span)
-                .expected(format!("`{}`", partner(tokens[last].kind))))
+                .expected(format!("`{wanted}`"))
+                .hint(format!("Add the `{wanted}` that belongs to it.")))
         }
         None => Ok(()),
     }
@@ -73,7 +75,8 @@ fn close(text: &str, tokens: &mut [Token], opener: Option<usize>, at: usize) -> 
         return Err(SyntaxError::new(
             format!("`{written}` closes nothing that was opened"),
             tokens[at].span,
-        ));
+        )
+        .hint("Remove it, or open it earlier."));
     };
     let wanted = partner(tokens[opener].kind);
     if wanted != written {

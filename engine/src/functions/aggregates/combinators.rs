@@ -37,7 +37,7 @@ pub enum Combinator {
 }
 
 impl Combinator {
-    const ALL: [(&'static str, Self); 11] = [
+    pub(super) const ALL: [(&'static str, Self); 11] = [
         ("If", Self::If),
         ("Array", Self::Array),
         ("Map", Self::Map),

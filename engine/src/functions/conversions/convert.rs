@@ -187,6 +187,9 @@ fn unreadable(text: &str, to: &Type) -> Error {
     match to {
         Type::Date => error.hint("Write dates as '2024-03-10'."),
         Type::DateTime(_) => error.hint("Write times as '2024-03-10 12:30:00'."),
+        Type::Bool => error.hint("Write true or false; conditions are connected with AND and OR."),
+        Type::Uuid => error.hint("Write UUIDs as '550e8400-e29b-41d4-a716-446655440000'."),
+        ty if ty.is_numeric() => error.hint("Write numbers without quotes."),
         _ => error,
     }
 }
