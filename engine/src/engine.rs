@@ -69,9 +69,12 @@ impl Engine {
             let (url, objects) = store.object_store();
             runtime.register_object_store(url, Arc::clone(objects));
         }
-        let config = SessionConfig::new()
+        let mut config = SessionConfig::new()
             .with_target_partitions(options.query_threads)
             .with_information_schema(false);
+        // `x IS TRUE` is planned as a comparison that counts as nullable, which the check takes
+        // for a mistake.
+        config.options_mut().execution.skip_physical_aggregate_schema_check = true;
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)

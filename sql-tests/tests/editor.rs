@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use hedgerow_engine::editor::{Completion, CompletionKind, Severity};
-use hedgerow_engine::{Session, SessionOptions};
+use hedgerow_engine::{Session, SessionOptions, Type};
 use hedgerow_parser::Dialect;
 use hedgerow_sql_tests::fixture::Fixture;
 
@@ -32,7 +32,7 @@ async fn the_first_completions() {
         ("select * from |", &["events"]),
         ("select * from ev|", &["events"]),
         ("select * from events where dist|", &["distinct_id"]),
-        ("select tim| from events", &["timestamp", "timeStampAdd"]),
+        ("select tim| from events", &["timestamp", "timeSlot"]),
         ("select e.ti| from events as e", &["timestamp"]),
         ("select e.properties.pri| from events e", &["price"]),
         ("select properties.$bro| from events", &["$browser"]),
@@ -79,6 +79,21 @@ async fn what_a_completion_says() {
     assert_eq!((price.kind, price.insert.as_str()), (CompletionKind::Property, "price"));
     assert_eq!(price.detail.as_deref(), Some("Float64"));
     assert_eq!(price.replaces.range(), 18..21);
+
+    // Types set by hand win, for values too.
+    session.set("property_types", r#"{"price": "string", "qty": "Boolean"}"#).unwrap();
+    let price = at_cursor(&session, "select properties.pri| from events").await.remove(0);
+    assert_eq!(price.detail.as_deref(), Some("String"));
+    let text = "select properties.price, properties.qty from events";
+    let types: Vec<_> = session.prepare(text, &[]).await.unwrap().schema.fields().to_vec();
+    assert_eq!(types.iter().map(|field| Type::from_field(field)).collect::<Vec<_>>(), [
+        Type::String,
+        Type::Bool
+    ]);
+    for wrong in ["price=String", r#"{"price": "Money"}"#, "[1]"] {
+        assert!(session.set("property_types", wrong).is_err(), "{wrong}");
+    }
+    session.set("property_types", "").unwrap();
 
     let found = at_cursor(&session, "select lengt| from events").await;
     assert_eq!(found[0].insert, "length(");

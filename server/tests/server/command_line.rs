@@ -245,3 +245,39 @@ fn demo_serves_until_it_is_told_to_end() {
     let told = Command::new("kill").arg(demo.id().to_string()).status().unwrap();
     assert!(told.success() && demo.wait().unwrap().success());
 }
+
+#[test]
+fn check_reports_every_wrong_statement_of_every_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    std::fs::write(path("good.sql"), "select 1;\n-- done\n").unwrap();
+    std::fs::write(path("bad.sql"), "select 1;\nselect\n  lenght('ä'),\n  'é' as x;\nselct 2").unwrap();
+    let output = run(&mut hedgerow(&["check", &path("good.sql")]), b"");
+    assert!(output.status.success() && output.stdout.is_empty());
+
+    let output = run(&mut hedgerow(&["check", &path("good.sql"), &path("bad.sql")]), b"");
+    assert_eq!(output.status.code(), Some(1));
+    let bad = path("bad.sql");
+    let expected = format!(
+        "{bad}:3:3: error[42883]: no function named lenght\n    lenght('ä'),\n    ^\n  \
+         hint: Did you mean length?\n\
+         {bad}:5:1: error[42601]: unexpected `selct`, expected SELECT\n  selct 2\n  ^\n  \
+         hint: Did you mean SELECT?\n"
+    );
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "error: 2 queries are wrong\n");
+}
+
+#[test]
+fn check_answers_editors_in_json() {
+    let output = run(&mut hedgerow(&["check", "--format", "json"]), "select 'é', evnt".as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    let finding: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(finding["file"], "<stdin>");
+    assert_eq!((&finding["line"], &finding["column"]), (&1.into(), &13.into()));
+    assert_eq!((&finding["end_line"], &finding["end_column"]), (&1.into(), &17.into()));
+    assert_eq!((&finding["severity"], &finding["sqlstate"]), (&"error".into(), &"42703".into()));
+    assert!(finding["message"].is_string());
+    assert_eq!(failure(&["check", "/nowhere/at/all.sql"], b"").0, 1);
+    assert_eq!(failure(&["check"], b"select '\xff'").0, 1);
+}
