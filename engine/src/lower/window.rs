@@ -102,16 +102,27 @@ fn window<'a>(lowering: &mut Lowering<'_, 'a>, over: &'a ast::Over, span: Span) 
         partition_by.push(lowering.lower(key)?.expr);
     }
     let mut order_by = Vec::with_capacity(spec.order_by.len());
+    let mut plain_keys = true;
     for order in &spec.order_by {
         let key = lowering.lower(&order.expr)?;
+        plain_keys &= is_plain(&key.ty);
         order_by.extend(select::sort_key(order, key)?);
     }
     let frame = match &spec.frame {
         Some(frame) => self::frame(lowering, frame, &spec.order_by)?,
         None => WindowFrame::new((!order_by.is_empty()).then_some(false)),
     };
-    let frame = check_frame(frame, order_by.len(), span)?;
+    let mut frame = check_frame(frame, order_by.len(), span)?;
+    if frame.units == WindowFrameUnits::Range && !plain_keys {
+        // Without an offset the two mean the same, and only groups are made of any values.
+        frame.units = WindowFrameUnits::Groups;
+    }
     Ok(Window { partition_by, order_by, frame })
+}
+
+/// True for types by whose values DataFusion makes ranges.
+fn is_plain(ty: &Type) -> bool {
+    ty.is_numeric() || ty.is_temporal() || ty.is_text() || *ty == Type::Null
 }
 
 fn check_frame(frame: WindowFrame, keys: usize, span: Span) -> Result<WindowFrame> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::ScalarValue;
@@ -284,6 +284,16 @@ impl GroupsAccumulator for Grouped {
     }
 }
 
+/// The first value of an array. DataFusion's own way loses what the elements of a list are.
+fn first_value(array: &ArrayRef) -> DataFusionResult<ScalarValue> {
+    match array.data_type() {
+        DataType::List(_) if !array.is_empty() => {
+            Ok(ScalarValue::List(Arc::new(array.as_list().slice(0, 1))))
+        }
+        _ => ScalarValue::try_from_array(array, 0),
+    }
+}
+
 /// The state of one group: a whole table, a partition of a window.
 #[derive(Debug)]
 struct Single(States);
@@ -300,12 +310,12 @@ impl Accumulator for Single {
     }
 
     fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        ScalarValue::try_from_array(&self.0.groups.finish(1)?, 0)
+        first_value(&self.0.groups.finish(1)?)
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
         let state = self.0.groups.state(1)?;
-        state.iter().map(|column| ScalarValue::try_from_array(column, 0)).collect()
+        state.iter().map(first_value).collect()
     }
 
     fn size(&self) -> usize {
@@ -354,7 +364,7 @@ impl Accumulator for Sliding {
         for args in &self.rows {
             add(groups.as_mut(), args, &vec![0; args[0].len()], None)?;
         }
-        ScalarValue::try_from_array(&groups.finish(1)?, 0)
+        first_value(&groups.finish(1)?)
     }
 
     fn merge_batch(&mut self, _states: &[ArrayRef]) -> DataFusionResult<()> {
