@@ -234,8 +234,8 @@ enum Kind {
     Null,
 }
 
-/// Up to here every integer is a float, and neighbours are told apart.
-const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
+/// Up to here an integer and both its neighbours are floats: none was rounded to get here.
+const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_991.0;
 
 fn number(value: f64) -> Kind {
     if value.abs() <= EXACT_INTEGER_MAX { Kind::Number } else { Kind::LargeNumber }

@@ -305,7 +305,7 @@ impl<'j> Scanner<'j> {
 }
 
 fn is_key(raw: &str, wanted: &str) -> bool {
-    raw == wanted || (raw.contains('\\') && unescape(raw) == wanted)
+    if raw.contains('\\') { unescape(raw) == wanted } else { raw == wanted }
 }
 
 /// How many bytes come before the next quote, backslash or control character: eight at a time,
@@ -372,6 +372,8 @@ mod tests {
     fn escapes_are_understood() {
         check(r#"{"a\"b":1}"#, &[key("a\"b")], Some("1"));
         check(r#"{"x":"\\","a":1}"#, &[key("a")], Some("1"));
+        check(r#"{"\\a":1,"\\\\a":2}"#, &[key(r"\\a")], Some("2"));
+        check(r#"{"\\a":1,"\\\\a":2}"#, &[key(r"\a")], Some("1"));
         check(r#"{"long text with a \" quote far behind":"\u00e9","a":1}"#, &[key("a")], Some("1"));
         assert_eq!(unescape(r"\u00e9\n\ud83d\ude00\ud83d!"), "é\n😀\u{fffd}!");
     }
