@@ -1,8 +1,8 @@
 //! Syntax tree to logical plan: every name is resolved, every type known, nothing has run.
 //!
 //! ```text
-//! query   one query: set operations, common table expressions
-//! select  one SELECT: its clauses in the order they are evaluated
+//! query   one query: common table expressions, VALUES; sets: UNION and its kin
+//! select  one SELECT: its clauses in the order they are evaluated; aggregate, order, limit
 //! from    sources and joins
 //! scope   what a name means inside one SELECT
 //! expr    expressions; call, property, subquery: their larger forms
@@ -12,6 +12,7 @@
 //! computes common subexpressions once.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr as logical;
@@ -19,6 +20,7 @@ use hedgerow_parser::{Span, ast};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
+use crate::execute::shared::SharedQuery;
 use crate::session::Notice;
 use crate::settings::Settings;
 use crate::types::Type;
@@ -29,12 +31,17 @@ mod decorrelate;
 mod expr;
 mod from;
 mod join;
+mod limit;
 mod operators;
 mod outer;
+mod order;
 mod property;
 mod query;
+mod recursion;
 mod scope;
 mod select;
+mod sets;
+mod shared;
 mod special;
 mod star;
 mod subquery;
@@ -63,6 +70,8 @@ pub(crate) struct Environment<'a> {
     /// For names that must not clash within one plan.
     next_id: RefCell<u32>,
     warnings: RefCell<Vec<Warning>>,
+    /// Queries that may be read several times, see [`shared`].
+    shared: RefCell<Vec<Arc<SharedQuery>>>,
 }
 
 /// Something that is allowed and hardly meant, and where it stands.
@@ -91,6 +100,7 @@ impl<'a> Environment<'a> {
             params: RefCell::new(params),
             next_id: RefCell::new(0),
             warnings: RefCell::default(),
+            shared: RefCell::default(),
         }
     }
 

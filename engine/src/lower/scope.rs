@@ -29,6 +29,11 @@ pub(super) enum Cte<'a> {
 }
 
 impl<'a> Ctes<'a> {
+    /// Nothing in sight.
+    pub(super) fn none() -> Self {
+        Self { parent: None, entries: HashMap::new(), outer: None }
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Cte<'a>> {
         self.entries.get(name).or_else(|| self.parent?.find(name))
     }
