@@ -234,8 +234,11 @@ fn filtered_by_windows(
     checks: Vec<Expr>,
 ) -> Result<LogicalPlan> {
     let columns: Vec<Expr> = plan.schema().columns().into_iter().map(col).collect();
-    let plan = LogicalPlanBuilder::window_plan(plan, windows)?;
-    let builder = LogicalPlanBuilder::from(plan);
+    let mut builder = LogicalPlanBuilder::from(plan);
+    for window in windows {
+        // A node of its own for each: those of one node must share their order.
+        builder = builder.window([window])?;
+    }
     let builder = match balanced(checks, and) {
         Some(checks) => builder.filter(checks)?,
         None => builder,

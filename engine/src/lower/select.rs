@@ -21,6 +21,7 @@ pub(super) struct Exprs {
     pub(super) having: Option<Typed>,
     pub(super) qualify: Option<Typed>,
     pub(super) order_by: Vec<OrderKey>,
+    pub(super) distinct_on: Vec<Typed>,
     pub(super) limit_by: Vec<Typed>,
 }
 
@@ -31,9 +32,9 @@ impl Exprs {
         f: &mut dyn FnMut(&mut Expr, Span) -> Result<()>,
     ) -> Result<()> {
         let items = self.items.iter_mut().map(|(_, typed)| typed);
-        let typed =
-            items.chain(&mut self.having).chain(&mut self.qualify).chain(&mut self.limit_by);
-        for typed in typed {
+        let conditions = self.having.iter_mut().chain(&mut self.qualify);
+        let keys = self.distinct_on.iter_mut().chain(&mut self.limit_by);
+        for typed in items.chain(conditions).chain(keys) {
             f(&mut typed.expr, typed.span)?;
         }
         for key in &mut self.order_by {
@@ -79,7 +80,6 @@ pub(super) fn lower(
 fn refuse(select: &ast::Select) -> Result<()> {
     let refused = [
         (!select.array_joins.is_empty(), "ARRAY JOIN"),
-        (!select.distinct_on.is_empty(), "DISTINCT ON"),
         (!select.locks.is_empty(), "FOR UPDATE"),
         (select.interpolate.is_some(), "INTERPOLATE"),
     ];
@@ -103,15 +103,19 @@ fn lower_exprs<'a>(
     let having = condition(scope, select.having.as_ref())?;
     let qualify = condition(scope, select.qualify.as_ref())?;
     let mut order_by = Vec::with_capacity(select.order_by.len());
-    for (index, order) in select.order_by.iter().enumerate() {
+    for order in &select.order_by {
         let typed = positional(scope, &order.expr, &lowered)?;
-        order_by.extend(order::keys(order, index, typed)?);
+        order_by.extend(order::keys(order, typed)?);
+    }
+    let mut distinct_on = Vec::with_capacity(select.distinct_on.len());
+    for key in &select.distinct_on {
+        distinct_on.push(positional(scope, key, &lowered)?);
     }
     let mut limit_by = Vec::new();
     for key in select.limit_by.iter().flat_map(|limit| &limit.keys) {
         limit_by.push(positional(scope, key, &lowered)?);
     }
-    Ok(Exprs { items: lowered, having, qualify, order_by, limit_by })
+    Ok(Exprs { items: lowered, having, qualify, order_by, distinct_on, limit_by })
 }
 
 fn condition<'a>(scope: &mut Scope<'a>, expr: Option<&'a ast::Expr>) -> Result<Option<Typed>> {
@@ -176,6 +180,10 @@ fn project<'a>(scope: &mut Scope<'a>, select: &'a ast::Select, exprs: Exprs) -> 
     }
     let mut keys = exprs.order_by;
     let mut per_key = Vec::new();
+    if !exprs.distinct_on.is_empty() {
+        let keys = exprs.distinct_on.into_iter().map(|key| key.expr).collect();
+        per_key.push(PerKey::distinct_on(keys));
+    }
     if let Some(limit) = &select.limit_by {
         let keys = exprs.limit_by.into_iter().map(|key| key.expr).collect();
         per_key.push(PerKey::limit_by(scope, limit, keys)?);

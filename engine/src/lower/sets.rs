@@ -79,7 +79,7 @@ fn order_and_limit(
     scope.plan = plan;
     scope.add_relation(relation, set.span)?;
     let mut keys = Vec::with_capacity(set.order_by.len());
-    for (index, order) in set.order_by.iter().enumerate() {
+    for order in &set.order_by {
         let typed = match select::position(&order.expr) {
             Some(position) => {
                 let output = select::at_position(&outputs, position, &order.expr)?;
@@ -88,7 +88,7 @@ fn order_and_limit(
             }
             None => Lowering::new(&mut scope).lower(&order.expr)?,
         };
-        keys.extend(order::keys(order, index, typed)?);
+        keys.extend(order::keys(order, typed)?);
     }
     let limit = Limit::new(&scope, set.limit.as_ref(), set.offset.as_ref(), !keys.is_empty())?;
     let plan = order::sorted(scope.plan.clone(), &keys)?;
@@ -186,8 +186,7 @@ fn matched_rows(
     let numbered = |plan: LogicalPlan, alias: &str| -> Result<LogicalPlan> {
         let columns: Vec<Expr> = plan.schema().columns().into_iter().map(col).collect();
         let window = row_number().partition_by(columns).build()?.alias(&number);
-        let plan = LogicalPlanBuilder::window_plan(plan, vec![window])?;
-        Ok(LogicalPlanBuilder::from(plan).alias(alias)?.build()?)
+        Ok(LogicalPlanBuilder::from(plan).window([window])?.alias(alias)?.build()?)
     };
     let columns = left.schema().columns();
     let (one, other) = (env.fresh("left"), env.fresh("right"));
