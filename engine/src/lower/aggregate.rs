@@ -197,11 +197,7 @@ pub(super) fn find_aggregate(expr: &Expr) -> Option<String> {
 
 /// Puts the aggregation on the scope's plan and rewrites the expressions to its output.
 /// Nothing happens when there is neither a GROUP BY nor an aggregate.
-pub(super) fn plan(
-    scope: &mut Scope<'_>,
-    mut keys: Option<Keys>,
-    exprs: &mut Exprs,
-) -> Result<()> {
+pub(super) fn plan(scope: &mut Scope<'_>, mut keys: Option<Keys>, exprs: &mut Exprs) -> Result<()> {
     let key_exprs = keys.iter_mut().flat_map(|keys| &mut keys.exprs).map(|key| &mut key.expr);
     subquery::join_before_aggregation(scope, key_exprs, exprs)?;
     let mut aggregates: Vec<(Expr, Span)> = Vec::new();
