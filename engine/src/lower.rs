@@ -29,6 +29,7 @@ mod aggregate;
 mod call;
 mod decorrelate;
 mod expr;
+mod fill;
 mod from;
 mod join;
 mod limit;
@@ -45,6 +46,7 @@ mod shared;
 mod special;
 mod star;
 mod subquery;
+mod volatile;
 mod window;
 
 /// A plan with the columns a user sees of it.

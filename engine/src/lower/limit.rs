@@ -8,7 +8,7 @@ use datafusion::functions_window::expr_fn::{rank, row_number};
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
     Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, SortExpr, WindowFrame,
-    WindowFunctionDefinition, and, cast, col, ident, lit,
+    WindowFunctionDefinition, and, cast, col, ident, lit, when,
 };
 use hedgerow_parser::ast;
 
@@ -114,9 +114,9 @@ impl Limit {
             windows.push(row_count().alias(&total));
         }
         let mut checks = Vec::new();
-        let skip = self.skip.map(|skip| skip.value(scope, "OFFSET", &mut checks)).transpose()?;
+        let skip = self.skip.map(|skip| skip.value(scope, "OFFSET")).transpose()?;
         let skip = skip.unwrap_or_else(|| lit(0_i64));
-        let fetch = self.fetch.map(|fetch| fetch.value(scope, "LIMIT", &mut checks)).transpose()?;
+        let fetch = self.fetch.map(|fetch| fetch.value(scope, "LIMIT")).transpose()?;
         checks.push(as_int(ident(&number)).gt(skip.clone()));
         if let Some(mut fetch) = fetch {
             if self.percent {
@@ -165,9 +165,9 @@ impl PerKey {
         let number = scope.env.fresh("number");
         let window = over(row_number(), &self.keys, &sorts)?.alias(&number);
         let mut checks = Vec::new();
-        let skip = self.skip.map(|skip| skip.value(scope, "OFFSET", &mut checks)).transpose()?;
+        let skip = self.skip.map(|skip| skip.value(scope, "OFFSET")).transpose()?;
         let fetch =
-            self.fetch.map(|fetch| fetch.value(scope, "LIMIT BY", &mut checks)).transpose()?;
+            self.fetch.map(|fetch| fetch.value(scope, "LIMIT BY")).transpose()?;
         let number = as_int(ident(&number));
         if let Some(fetch) = fetch {
             let last = match &skip {
@@ -182,20 +182,21 @@ impl PerKey {
 }
 
 impl Count {
-    /// The number, with the check that it is not negative when that is not known yet.
-    fn value(self, scope: &mut Scope<'_>, clause: &str, checks: &mut Vec<Expr>) -> Result<Expr> {
+    /// The number; an error in its place when it turns out negative.
+    fn value(self, scope: &mut Scope<'_>, clause: &str) -> Result<Expr> {
         match self {
             Self::Known(expr) => Ok(expr),
             Self::Late(typed) => {
                 let span = typed.span;
                 let negative = super::expr::boolean(typed.expr.clone().lt(lit(0_i64)), span);
                 let message = Typed::text(format!("{clause} must not be negative"), span);
-                let thrown =
+                let refused =
                     Lowering::new(scope).call_scalar("throwIf", vec![negative, message], span)?;
-                checks.push(thrown.expr.is_not_true());
                 // NULL is no limit, as in PostgreSQL, and no offset.
                 let default = if clause == "OFFSET" { 0 } else { COUNT_MAX };
-                Ok(datafusion::functions::expr_fn::coalesce(vec![typed.expr, lit(default)]))
+                let count =
+                    datafusion::functions::expr_fn::coalesce(vec![typed.expr, lit(default)]);
+                Ok(when(refused.expr, lit(0_i64)).otherwise(count)?)
             }
         }
     }

@@ -7,24 +7,32 @@ use hedgerow_parser::{Span, ast};
 use super::{Environment, aggregate};
 use crate::error::{Error, Result};
 use crate::functions::Typed;
+use crate::types::Type;
 
 /// A sort key of a query.
 pub(super) struct OrderKey {
     pub(super) sort: SortExpr,
+    pub(super) ty: Type,
     pub(super) span: Span,
+    /// The ORDER BY item it is; none for a helper key before it.
+    pub(super) item: Option<usize>,
 }
 
-/// The keys of an ORDER BY item.
+/// The keys of the ORDER BY item at `index`.
 ///
 /// # Errors
 /// `Unsupported` for a collation other than by bytes.
-pub(super) fn keys(order: &ast::OrderBy, key: Typed) -> Result<Vec<OrderKey>> {
-    let span = order.expr.span;
-    if order.fill.is_some() {
-        return Err(Error::unsupported("WITH FILL is not available yet").at(span));
-    }
+pub(super) fn keys(order: &ast::OrderBy, index: usize, key: Typed) -> Result<Vec<OrderKey>> {
+    let (ty, span) = (key.ty.clone(), order.expr.span);
     let sorts = by_value(order, key)?;
-    Ok(sorts.into_iter().map(|sort| OrderKey { sort, span }).collect())
+    let last = sorts.len() - 1;
+    let keys = sorts.into_iter().enumerate().map(|(i, sort)| OrderKey {
+        sort,
+        ty: ty.clone(),
+        span,
+        item: (i == last).then_some(index),
+    });
+    Ok(keys.collect())
 }
 
 /// The sort expressions of an ORDER BY item inside a call or a window, where rows cannot be

@@ -85,6 +85,8 @@ pub(super) struct Scope<'a> {
     pub(super) windows: HashMap<&'a str, &'a ast::WindowSpec>,
     /// Subqueries in expressions that were lowered already, by the address of their node.
     pub(super) subqueries: HashMap<usize, Typed>,
+    /// Aliases whose values must be computed once, see [`super::volatile`].
+    pub(super) volatile: HashMap<&'a str, Typed>,
 }
 
 impl<'a> Scope<'a> {
@@ -99,6 +101,7 @@ impl<'a> Scope<'a> {
             merged: HashSet::new(),
             windows: HashMap::new(),
             subqueries: HashMap::new(),
+            volatile: HashMap::new(),
         })
     }
 

@@ -9,7 +9,9 @@ use super::limit::{Limit, PerKey};
 use super::order::{self, OrderKey};
 use super::scope::{Ctes, Scope};
 use super::star::Item;
-use super::{Environment, Lowered, OutputColumn, aggregate, from, star, subquery, window};
+use super::{
+    Environment, Lowered, OutputColumn, aggregate, fill, from, star, subquery, volatile, window,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::Typed;
 use crate::functions::comparison::in_filter;
@@ -26,6 +28,15 @@ pub(super) struct Exprs {
 }
 
 impl Exprs {
+    /// Every expression.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let items = self.items.iter_mut().map(|(_, typed)| typed);
+        let conditions = self.having.iter_mut().chain(&mut self.qualify);
+        let keys = self.distinct_on.iter_mut().chain(&mut self.limit_by);
+        let typed = items.chain(conditions).chain(keys).map(|typed| &mut typed.expr);
+        typed.chain(self.order_by.iter_mut().map(|key| &mut key.sort.expr))
+    }
+
     /// Every expression, with the place to blame for it.
     pub(super) fn for_each_mut(
         &mut self,
@@ -64,11 +75,13 @@ pub(super) fn lower(
     let mut exprs = lower_exprs(&mut scope, select, &items)?;
     let keys = aggregate::keys(&mut scope, select, &exprs)?;
     aggregate::plan(&mut scope, keys, &mut exprs)?;
+    volatile::compute(&mut scope, exprs.all_mut())?;
     if let Some(mut having) = exprs.having.take() {
         subquery::join_in(&mut scope, [&mut having.expr])?;
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(having.expr)?.build()?;
     }
     window::plan(&mut scope, &mut exprs)?;
+    volatile::compute(&mut scope, exprs.all_mut())?;
     subquery::join_rest(&mut scope, &mut exprs)?;
     if let Some(qualify) = exprs.qualify.take() {
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(qualify.expr)?.build()?;
@@ -81,7 +94,6 @@ fn refuse(select: &ast::Select) -> Result<()> {
     let refused = [
         (!select.array_joins.is_empty(), "ARRAY JOIN"),
         (!select.locks.is_empty(), "FOR UPDATE"),
-        (select.interpolate.is_some(), "INTERPOLATE"),
     ];
     match refused.into_iter().find(|(present, _)| *present) {
         Some((_, clause)) => {
@@ -103,9 +115,9 @@ fn lower_exprs<'a>(
     let having = condition(scope, select.having.as_ref())?;
     let qualify = condition(scope, select.qualify.as_ref())?;
     let mut order_by = Vec::with_capacity(select.order_by.len());
-    for order in &select.order_by {
+    for (index, order) in select.order_by.iter().enumerate() {
         let typed = positional(scope, &order.expr, &lowered)?;
-        order_by.extend(order::keys(order, typed)?);
+        order_by.extend(order::keys(order, index, typed)?);
     }
     let mut distinct_on = Vec::with_capacity(select.distinct_on.len());
     for key in &select.distinct_on {
@@ -191,13 +203,18 @@ fn project<'a>(scope: &mut Scope<'a>, select: &'a ast::Select, exprs: Exprs) -> 
     let (ordered, offset) = (!keys.is_empty(), select.offset.as_ref());
     let mut limit = Limit::new(scope, select.limit.as_ref(), offset, ordered)?;
     let mut plan = std::mem::replace(&mut scope.plan, LogicalPlanBuilder::empty(true).build()?);
+    let fills = fill::is_in(&select.order_by);
+    if let Some(interpolate) = select.interpolate.as_ref().filter(|_| !fills) {
+        let span = interpolate.first().map_or(select.span, |(name, _)| name.span);
+        return Err(Error::new(ErrorKind::Syntax, "INTERPOLATE without WITH FILL").at(span));
+    }
     // Expensive columns are left to the rows that are kept.
     let volatile = projection.iter().any(|(_, expr)| expr.is_volatile());
     if !select.distinct && !volatile {
         for per_key in per_key.drain(..) {
             plan = per_key.apply(scope, plan, &keys)?;
         }
-        if limit.is_cut() {
+        if limit.is_cut() && !fills {
             plan = order::sorted(plan, &keys)?;
             plan = std::mem::take(&mut limit).apply(scope, plan, &keys)?;
         }
@@ -223,8 +240,15 @@ fn project<'a>(scope: &mut Scope<'a>, select: &'a ast::Select, exprs: Exprs) -> 
         plan = per_key.apply(scope, plan, &keys)?;
     }
     // The order must be the last thing computed: operators above it need not keep it.
-    plan = limit.apply(scope, order::sorted(plan, &keys)?, &keys)?;
-    if hides {
+    plan = match fills {
+        true => {
+            let interpolate = select.interpolate.as_deref();
+            fill::plan(scope, plan, &mut keys, (&select.order_by, interpolate), &columns)?
+        }
+        false => order::sorted(plan, &keys)?,
+    };
+    plan = limit.apply(scope, plan, &keys)?;
+    if hides || fills {
         let shown = columns.iter().map(|output| Expr::Column(output.column.clone()));
         plan = LogicalPlanBuilder::from(plan).project(shown.collect::<Vec<_>>())?.build()?;
     }

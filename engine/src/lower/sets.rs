@@ -10,7 +10,7 @@ use super::limit::Limit;
 use super::order;
 use super::query::{self, lower_in};
 use super::scope::{Ctes, Relation, Scope};
-use super::{Environment, Lowered, OutputColumn, select};
+use super::{Environment, Lowered, OutputColumn, fill, select};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{PlanContext, Typed};
 use crate::types::Type;
@@ -79,7 +79,7 @@ fn order_and_limit(
     scope.plan = plan;
     scope.add_relation(relation, set.span)?;
     let mut keys = Vec::with_capacity(set.order_by.len());
-    for order in &set.order_by {
+    for (index, order) in set.order_by.iter().enumerate() {
         let typed = match select::position(&order.expr) {
             Some(position) => {
                 let output = select::at_position(&outputs, position, &order.expr)?;
@@ -88,10 +88,16 @@ fn order_and_limit(
             }
             None => Lowering::new(&mut scope).lower(&order.expr)?,
         };
-        keys.extend(order::keys(order, typed)?);
+        keys.extend(order::keys(order, index, typed)?);
     }
     let limit = Limit::new(&scope, set.limit.as_ref(), set.offset.as_ref(), !keys.is_empty())?;
-    let plan = order::sorted(scope.plan.clone(), &keys)?;
+    let plan = match fill::is_in(&set.order_by) {
+        true => {
+            let plan = scope.plan.clone();
+            fill::plan(&mut scope, plan, &mut keys, (&set.order_by, None), &outputs)?
+        }
+        false => order::sorted(scope.plan.clone(), &keys)?,
+    };
     let plan = limit.apply(&mut scope, plan, &keys)?;
     let exprs = outputs.iter().map(|o| Expr::Column(o.column.clone()).alias(&o.column.name));
     let plan = LogicalPlanBuilder::from(plan).project(exprs.collect::<Vec<_>>())?.build()?;
