@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
+use crate::execute::fill::Planner;
 use crate::session::{Session, SessionOptions};
 use crate::storage::{EventStore, Location, ProjectId};
 
@@ -79,6 +80,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_query_planner(Arc::new(Planner))
             .build();
         let query_runtime = Builder::new_multi_thread()
             .worker_threads(options.query_threads)

@@ -1,5 +1,8 @@
 //! Logical plan to a stream of batches, on the engine's own threads.
 
+pub(crate) mod fill;
+pub(crate) mod shared;
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -38,6 +41,9 @@ pub(crate) async fn execute(
     let schema = output_schema(&lowered);
     let plan = state.create_physical_plan(&lowered.plan).await?;
     check_project(&plan, project)?;
+    for plan in shared::plan_shared(&plan, state).await? {
+        check_project(&plan, project)?;
+    }
     let mut batches = execute_stream(plan, state.task_ctx())?;
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let work = query_threads.spawn(async move {

@@ -1,8 +1,8 @@
 //! Syntax tree to logical plan: every name is resolved, every type known, nothing has run.
 //!
 //! ```text
-//! query   one query: set operations, common table expressions
-//! select  one SELECT: its clauses in the order they are evaluated
+//! query   one query: common table expressions, VALUES; sets: UNION and its kin
+//! select  one SELECT: its clauses in the order they are evaluated; aggregate, order, limit, fill
 //! from    sources; join, pivot, unpivot, table_function, array_join: their larger forms
 //! scope   what a name means inside one SELECT
 //! expr    expressions; call, property, subquery: their larger forms
@@ -12,6 +12,7 @@
 //! computes common subexpressions once.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr as logical;
@@ -19,6 +20,7 @@ use hedgerow_parser::{Span, ast};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
+use crate::execute::shared::SharedQuery;
 use crate::session::Notice;
 use crate::settings::Settings;
 use crate::types::Type;
@@ -28,20 +30,27 @@ mod array_join;
 mod call;
 mod decorrelate;
 mod expr;
+mod fill;
 mod from;
 mod join;
+mod limit;
 mod operators;
+mod order;
 mod outer;
 mod pivot;
 mod property;
 mod query;
+mod recursion;
 mod scope;
 mod select;
+mod sets;
+mod shared;
 mod special;
 mod star;
 mod subquery;
 mod table_function;
 mod unpivot;
+mod volatile;
 mod window;
 
 /// A plan with the columns a user sees of it.
@@ -67,6 +76,8 @@ pub(crate) struct Environment<'a> {
     /// For names that must not clash within one plan.
     next_id: RefCell<u32>,
     warnings: RefCell<Vec<Warning>>,
+    /// Queries that may be read several times, see [`shared`].
+    shared: RefCell<Vec<Arc<SharedQuery>>>,
 }
 
 /// Something that is allowed and hardly meant, and where it stands.
@@ -95,6 +106,7 @@ impl<'a> Environment<'a> {
             params: RefCell::new(params),
             next_id: RefCell::new(0),
             warnings: RefCell::default(),
+            shared: RefCell::default(),
         }
     }
 

@@ -86,10 +86,10 @@ async fn what_a_completion_says() {
     assert_eq!(price.detail.as_deref(), Some("String"));
     let text = "select properties.price, properties.qty from events";
     let types: Vec<_> = session.prepare(text, &[]).await.unwrap().schema.fields().to_vec();
-    assert_eq!(types.iter().map(|field| Type::from_field(field)).collect::<Vec<_>>(), [
-        Type::String,
-        Type::Bool
-    ]);
+    assert_eq!(
+        types.iter().map(|field| Type::from_field(field)).collect::<Vec<_>>(),
+        [Type::String, Type::Bool]
+    );
     for wrong in ["price=String", r#"{"price": "Money"}"#, "[1]"] {
         assert!(session.set("property_types", wrong).is_err(), "{wrong}");
     }

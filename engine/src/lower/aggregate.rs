@@ -1,46 +1,188 @@
 //! GROUP BY and aggregate functions: everything after them sees only keys and aggregates.
 
-use datafusion::common::Column;
+use std::sync::Arc;
+
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::common::{Column, DFSchema};
+use datafusion::logical_expr::{
+    Aggregate, Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder, Projection, bitwise_and,
+    bitwise_shift_left, bitwise_shift_right, cast, ident, lit,
+};
 use hedgerow_parser::{Span, ast};
 
 use super::scope::Scope;
 use super::select::{self, Exprs};
 use super::subquery;
+use super::window;
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::Typed;
+use crate::types::Type;
+
+/// The lowered GROUP BY clause.
+pub(super) struct Keys {
+    /// Different from each other.
+    exprs: Vec<Typed>,
+    /// The sets of keys to group by in turn, as indices; none for all keys at once.
+    sets: Option<Vec<Vec<usize>>>,
+}
+
+/// PostgreSQL's limits.
+const CUBE_KEYS_MAX: usize = 12;
+const SETS_MAX: usize = 4096;
+/// One bit each in DataFusion's grouping id, which also counts repeated sets.
+const SET_KEYS_MAX: usize = 48;
+
+/// Whether the SELECT groups its rows in more than one way.
+fn has_sets(select: &ast::Select) -> bool {
+    match &select.group_by {
+        None | Some(ast::GroupBy::All) => false,
+        Some(ast::GroupBy::Keys { modifier, .. }) => modifier.is_some(),
+        Some(ast::GroupBy::Cube(_) | ast::GroupBy::Rollup(_) | ast::GroupBy::Sets(_)) => true,
+    }
+}
+
+/// With several grouping sets a key is NULL in the rows of the sets that leave it out. Comparisons
+/// must know that when they are lowered, so every column is made nullable before.
+pub(super) fn prepare(scope: &mut Scope<'_>, select: &ast::Select) -> Result<()> {
+    if !has_sets(select) {
+        return Ok(());
+    }
+    let schema = scope.plan.schema();
+    let columns = schema.columns().into_iter().map(Expr::Column).collect();
+    let nullable = schema
+        .iter()
+        .map(|(qualifier, field)| {
+            let field = field.as_ref().clone().with_nullable(true);
+            (qualifier.cloned(), Arc::new(field))
+        })
+        .collect();
+    let schema = Arc::new(DFSchema::new_with_metadata(nullable, schema.metadata().clone())?);
+    let input = Arc::new(scope.plan.clone());
+    let projection = Projection::try_new_with_schema(columns, input, schema)?;
+    scope.plan = LogicalPlan::Projection(projection);
+    Ok(())
+}
 
 /// The keys of GROUP BY; none when the SELECT has no such clause.
 pub(super) fn keys<'a>(
     scope: &mut Scope<'a>,
     select: &'a ast::Select,
     exprs: &Exprs,
-) -> Result<Option<Vec<Typed>>> {
-    let keys = match &select.group_by {
+) -> Result<Option<Keys>> {
+    let mut keys = Keys { exprs: Vec::new(), sets: None };
+    match &select.group_by {
         None => return Ok(None),
-        Some(ast::GroupBy::Keys { keys, modifier: None, totals: false }) => keys
-            .iter()
-            .map(|key| select::positional(scope, key, &exprs.items))
-            .collect::<Result<Vec<_>>>()?,
-        Some(ast::GroupBy::All) => exprs
-            .items
-            .iter()
-            .map(|(_, typed)| typed)
-            .filter(|typed| find_aggregate(&typed.expr).is_none())
-            .cloned()
-            .collect(),
-        Some(_) => {
-            let message = "CUBE, ROLLUP, GROUPING SETS and TOTALS are not available yet";
-            return Err(Error::unsupported(message).at(select.span));
+        Some(ast::GroupBy::Keys { keys: elements, modifier, totals }) => {
+            if *totals {
+                let message = "WITH TOTALS is not available yet";
+                return Err(Error::unsupported(message).at(select.span));
+            }
+            let elements = keys.elements(scope, elements, exprs)?;
+            keys.sets = match modifier {
+                None => None,
+                Some(ast::GroupModifier::Rollup) => Some(rollup(&elements)),
+                Some(ast::GroupModifier::Cube) => Some(cube(&elements, select.span)?),
+            };
         }
-    };
-    if let Some((key, aggregate)) =
-        keys.iter().find_map(|key| find_aggregate(&key.expr).map(|name| (key, name)))
-    {
-        return Err(misplaced(&aggregate, "GROUP BY").at(key.span));
+        Some(ast::GroupBy::All) => {
+            for (_, item) in &exprs.items {
+                if find_aggregate(&item.expr).is_none() {
+                    keys.add(item.clone())?;
+                }
+            }
+        }
+        Some(ast::GroupBy::Rollup(elements)) => {
+            keys.sets = Some(rollup(&keys.elements(scope, elements, exprs)?));
+        }
+        Some(ast::GroupBy::Cube(elements)) => {
+            keys.sets = Some(cube(&keys.elements(scope, elements, exprs)?, select.span)?);
+        }
+        Some(ast::GroupBy::Sets(sets)) => {
+            let sets = sets.iter().map(|set| Ok(keys.elements(scope, set, exprs)?.concat()));
+            keys.sets = Some(sets.collect::<Result<_>>()?);
+        }
+    }
+    if let Some(sets) = &mut keys.sets {
+        if sets.len() > SETS_MAX || keys.exprs.len() > SET_KEYS_MAX {
+            let message = format!(
+                "{} grouping sets over {} keys, at most {SETS_MAX} over {SET_KEYS_MAX} are possible",
+                sets.len(),
+                keys.exprs.len()
+            );
+            return Err(Error::new(ErrorKind::TooComplex, message).at(select.span));
+        }
+        for set in sets {
+            set.sort_unstable();
+            set.dedup();
+        }
     }
     Ok(Some(keys))
+}
+
+impl Keys {
+    /// Keys to group by, all at once.
+    pub(super) fn new(exprs: impl IntoIterator<Item = Typed>) -> Result<Self> {
+        let mut keys = Self { exprs: Vec::new(), sets: None };
+        for key in exprs {
+            keys.add(key)?;
+        }
+        Ok(keys)
+    }
+
+    /// Adds a key, unless it is there, and gives its index.
+    fn add(&mut self, key: Typed) -> Result<usize> {
+        if let Some(aggregate) = find_aggregate(&key.expr) {
+            return Err(misplaced(&aggregate, "GROUP BY").at(key.span));
+        }
+        window::refuse(&key, "GROUP BY")?;
+        if let Some(index) = self.exprs.iter().position(|known| known.expr == key.expr) {
+            return Ok(index);
+        }
+        self.exprs.push(key);
+        Ok(self.exprs.len() - 1)
+    }
+
+    /// Adds elements of GROUP BY; each may be a tuple, which stands for several keys at once.
+    fn elements<'a>(
+        &mut self,
+        scope: &mut Scope<'a>,
+        elements: &'a [ast::Expr],
+        exprs: &Exprs,
+    ) -> Result<Vec<Vec<usize>>> {
+        let mut added = Vec::with_capacity(elements.len());
+        for element in elements {
+            let parts = match &element.kind {
+                ast::ExprKind::Tuple(parts) => parts.as_slice(),
+                _ => std::slice::from_ref(element),
+            };
+            let mut indices = Vec::with_capacity(parts.len());
+            for part in parts {
+                let key = select::positional(scope, part, &exprs.items)?;
+                indices.push(self.add(key)?);
+            }
+            added.push(indices);
+        }
+        Ok(added)
+    }
+}
+
+/// All prefixes, the longest first.
+fn rollup(elements: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    (0..=elements.len()).rev().map(|length| elements[..length].concat()).collect()
+}
+
+/// All subsets, the whole first.
+fn cube(elements: &[Vec<usize>], span: Span) -> Result<Vec<Vec<usize>>> {
+    if elements.len() > CUBE_KEYS_MAX {
+        let message =
+            format!("CUBE of {} elements, at most {CUBE_KEYS_MAX} are possible", elements.len());
+        return Err(Error::new(ErrorKind::TooComplex, message).at(span));
+    }
+    let subset = |bits: usize| {
+        let chosen = elements.iter().rev().enumerate().filter(|(i, _)| bits & (1 << i) != 0);
+        chosen.flat_map(|(_, element)| element.iter().copied()).collect()
+    };
+    Ok((0..1_usize << elements.len()).rev().map(subset).collect())
 }
 
 /// The error for an aggregate in a clause that is evaluated before aggregation.
@@ -64,19 +206,15 @@ pub(super) fn find_aggregate(expr: &Expr) -> Option<String> {
 
 /// Puts the aggregation on the scope's plan and rewrites the expressions to its output.
 /// Nothing happens when there is neither a GROUP BY nor an aggregate.
-pub(super) fn plan(
-    scope: &mut Scope<'_>,
-    mut keys: Option<Vec<Typed>>,
-    exprs: &mut Exprs,
-) -> Result<()> {
-    let key_exprs = keys.iter_mut().flatten().map(|key| &mut key.expr);
+pub(super) fn plan(scope: &mut Scope<'_>, mut keys: Option<Keys>, exprs: &mut Exprs) -> Result<()> {
+    let key_exprs = keys.iter_mut().flat_map(|keys| &mut keys.exprs).map(|key| &mut key.expr);
     subquery::join_before_aggregation(scope, key_exprs, exprs)?;
-    let mut aggregates: Vec<Expr> = Vec::new();
-    exprs.for_each_mut(&mut |expr, _| {
+    let mut aggregates: Vec<(Expr, Span)> = Vec::new();
+    exprs.for_each_mut(&mut |expr, span| {
         expr.apply(|node| {
             if matches!(node, Expr::AggregateFunction(_)) {
-                if !aggregates.contains(node) {
-                    aggregates.push(node.clone());
+                if !aggregates.iter().any(|(known, _)| known == node) {
+                    aggregates.push((node.clone(), span));
                 }
                 return Ok(TreeNodeRecursion::Jump);
             }
@@ -87,24 +225,33 @@ pub(super) fn plan(
     if keys.is_none() && aggregates.is_empty() {
         return Ok(());
     }
+    let keys = keys.unwrap_or(Keys { exprs: Vec::new(), sets: None });
+    let outputs = group_columns(scope, &keys)?;
     let mut replacements: Vec<(Expr, Expr)> = Vec::new();
-    let mut group_exprs = Vec::new();
-    for key in keys.into_iter().flatten() {
-        if replacements.iter().any(|(expr, _)| *expr == key.expr) {
-            continue;
-        }
-        let (group_expr, output) = match &key.expr {
-            Expr::Column(_) => (key.expr.clone(), key.expr.clone()),
-            computed => named(computed.clone(), scope.env.fresh("key")),
-        };
-        group_exprs.push(group_expr);
-        replacements.push((key.expr, output));
-    }
     let mut aggregate_exprs = Vec::with_capacity(aggregates.len());
-    for aggregate in aggregates {
-        let (expr, output) = named(aggregate.clone(), scope.env.fresh("aggregate"));
-        aggregate_exprs.push(expr);
+    for (aggregate, span) in aggregates {
+        let output = match &aggregate {
+            Expr::AggregateFunction(call) if call.func.name() == GROUPING => {
+                grouping(&keys, &call.params.args, span)?
+            }
+            _ => {
+                let (expr, output) = named(aggregate.clone(), scope.env.fresh("aggregate"));
+                aggregate_exprs.push(expr);
+                output
+            }
+        };
         replacements.push((aggregate, output));
+    }
+    let group_exprs = match &keys.sets {
+        None => outputs.iter().map(|(group_expr, _)| group_expr.clone()).collect(),
+        Some(sets) => {
+            let set = |set: &Vec<usize>| set.iter().map(|i| outputs[*i].1.clone()).collect();
+            let sets = sets.iter().map(set).collect();
+            vec![Expr::GroupingSet(GroupingSet::GroupingSets(sets))]
+        }
+    };
+    for (key, (_, output)) in keys.exprs.into_iter().zip(outputs) {
+        replacements.push((key.expr, output));
     }
     let plan = LogicalPlanBuilder::from(scope.plan.clone());
     scope.plan = plan.aggregate(group_exprs, aggregate_exprs)?.build()?;
@@ -112,6 +259,65 @@ pub(super) fn plan(
         *expr = replace(std::mem::take(expr), &replacements)?;
         check_grouped(scope, expr, span)
     })
+}
+
+/// Each key as it goes into the aggregation, and as it comes out. Grouping sets speak of columns,
+/// so there computed keys become columns before.
+fn group_columns(scope: &mut Scope<'_>, keys: &Keys) -> Result<Vec<(Expr, Expr)>> {
+    let outputs: Vec<(Expr, Expr)> = keys
+        .exprs
+        .iter()
+        .map(|key| match &key.expr {
+            Expr::Column(_) => (key.expr.clone(), key.expr.clone()),
+            computed => named(computed.clone(), scope.env.fresh("key")),
+        })
+        .collect();
+    if keys.sets.is_some() {
+        let columns = scope.plan.schema().columns().into_iter().map(Expr::Column);
+        let computed = outputs.iter().filter(|(key, output)| key != output);
+        let all: Vec<Expr> = columns.chain(computed.map(|(key, _)| key.clone())).collect();
+        scope.plan = LogicalPlanBuilder::from(scope.plan.clone()).project(all)?.build()?;
+    }
+    Ok(outputs)
+}
+
+/// DataFusion's name of the function that tells which keys a row leaves out.
+const GROUPING: &str = "grouping";
+
+/// A call of `grouping` as it stands until the aggregation is planned.
+pub(super) fn grouping_call(args: Vec<Typed>, span: Span) -> Result<Typed> {
+    if args.is_empty() || args.len() > SET_KEYS_MAX {
+        let message = format!("grouping takes 1 to {SET_KEYS_MAX} arguments, not {}", args.len());
+        return Err(Error::new(ErrorKind::UnknownFunction, message).at(span));
+    }
+    let args = args.into_iter().map(|arg| arg.expr).collect();
+    let expr = datafusion::functions_aggregate::grouping::grouping_udaf().call(args);
+    Ok(Typed { expr, ty: Type::Int64, span })
+}
+
+/// `grouping(a, b)`: one bit per argument, the last the lowest; 1 where the row's grouping set
+/// leaves the key out.
+fn grouping(keys: &Keys, args: &[Expr], span: Span) -> Result<Expr> {
+    // DataFusion numbers the keys as they first occur in the sets, the last the lowest bit.
+    let mut occurring: Vec<usize> = Vec::new();
+    for index in keys.sets.iter().flatten().flatten() {
+        if !occurring.contains(index) {
+            occurring.push(*index);
+        }
+    }
+    let id = cast(ident(Aggregate::INTERNAL_GROUPING_ID), Type::Int64.to_arrow());
+    let mut sum = lit(0_i64);
+    for (place, arg) in args.iter().rev().enumerate() {
+        let key = keys.exprs.iter().position(|key| key.expr == *arg).ok_or_else(|| {
+            Error::new(ErrorKind::Grouping, "arguments of grouping() must be keys of GROUP BY")
+                .at(span)
+        })?;
+        if let Some(bit) = occurring.iter().rev().position(|index| *index == key) {
+            let bit = bitwise_and(bitwise_shift_right(id.clone(), lit(bit as i64)), lit(1_i64));
+            sum = sum + bitwise_shift_left(bit, lit(place as i64));
+        }
+    }
+    Ok(sum)
 }
 
 fn named(expr: Expr, name: String) -> (Expr, Expr) {

@@ -7,9 +7,9 @@ use datafusion::logical_expr::expr::LambdaVariable;
 use datafusion::logical_expr::{Expr, SortExpr};
 use hedgerow_parser::{Span, ast};
 
-use super::aggregate::find_aggregate;
+use super::aggregate::{self, find_aggregate};
 use super::expr::{Lowering, constant};
-use super::{array_join, select, special, subquery, window};
+use super::{array_join, order, special, subquery, window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{AggregateInput, Callable, Function, Lambda, Typed, registry};
 use crate::types::Type;
@@ -37,6 +37,11 @@ impl<'a> Lowering<'_, 'a> {
         if call.name.name == "arrayJoin" && call.over.is_none() {
             self.only_args(call, span)?;
             return array_join::function(self, call, span);
+        }
+        if call.name.name.eq_ignore_ascii_case("grouping") && call.over.is_none() {
+            self.only_args(call, span)?;
+            let args = self.args(&call.args)?;
+            return aggregate::grouping_call(args, span);
         }
         let callable =
             registry().lookup(&call.name.name).map_err(|error| error.at(call.name.span))?;
@@ -148,7 +153,7 @@ impl<'a> Lowering<'_, 'a> {
         let mut order_by = Vec::with_capacity(call.order_by.len());
         for order in &call.order_by {
             let key = self.lower(&order.expr)?;
-            order_by.extend(select::sort_key(order, key)?);
+            order_by.extend(order::sort_key(order, key)?);
         }
         for order in &call.within_group {
             let key = self.lower(&order.expr)?;

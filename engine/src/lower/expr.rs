@@ -73,7 +73,9 @@ impl<'s, 'a> Lowering<'s, 'a> {
                 self.inlining.push(&name.name);
                 let typed = self.lower(inner);
                 self.inlining.pop();
-                typed
+                // A lambda's parameters are no columns.
+                let fixed = self.lambdas.is_empty();
+                typed.map(|t| if fixed { self.scope.aliased(&name.name, t) } else { t })
             }
             ast::ExprKind::Negate(inner) => {
                 let inner = self.lower(inner)?;
@@ -330,7 +332,7 @@ impl<'s, 'a> Lowering<'s, 'a> {
         self.inlining.pop();
         self.lambdas = lambdas;
         self.items_visible = visible;
-        typed.map(Some)
+        typed.map(|typed| Some(self.scope.aliased(key, typed)))
     }
 
     fn scalar_cte(&mut self, name: &ast::Ident) -> Result<Option<Typed>> {

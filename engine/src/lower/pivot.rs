@@ -74,9 +74,8 @@ pub(super) fn lower<'a>(outer: &Scope<'a>, pivot: &'a ast::Pivot) -> Result<Lowe
             items.push((name, cell(typed, choice)?));
         }
     }
-    let mut exprs =
-        Exprs { items, having: None, qualify: None, order_by: vec![], limit_by: vec![] };
-    let keys = keys.into_iter().map(|(_, key)| key).collect();
+    let mut exprs = Exprs::of_items(items);
+    let keys = aggregate::Keys::new(keys.into_iter().map(|(_, key)| key))?;
     aggregate::plan(&mut scope, Some(keys), &mut exprs)?;
     output(&scope, exprs.items)
 }

@@ -37,6 +37,11 @@ impl<'a> Ctes<'a> {
         names
     }
 
+    /// Nothing in sight.
+    pub(super) fn none() -> Self {
+        Self { parent: None, entries: HashMap::new(), outer: None }
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Cte<'a>> {
         self.entries.get(name).or_else(|| self.parent?.find(name))
     }
@@ -102,6 +107,8 @@ pub(super) struct Scope<'a> {
     pub(super) windows: HashMap<&'a str, &'a ast::WindowSpec>,
     /// Subqueries in expressions that were lowered already, by the address of their node.
     pub(super) subqueries: HashMap<usize, Typed>,
+    /// Aliases whose values must be computed once, see [`super::volatile`].
+    pub(super) volatile: HashMap<&'a str, Typed>,
 }
 
 impl<'a> Scope<'a> {
@@ -119,6 +126,7 @@ impl<'a> Scope<'a> {
             walked: Vec::new(),
             windows: HashMap::new(),
             subqueries: HashMap::new(),
+            volatile: HashMap::new(),
         })
     }
 

@@ -1,21 +1,21 @@
 //! One SELECT: its clauses in the order they are evaluated.
 
 use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::{
-    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr, cast, lit,
-};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder, cast};
 use hedgerow_parser::{Span, ast};
 
 use super::expr::Lowering;
+use super::limit::{Limit, PerKey};
+use super::order::{self, OrderKey};
 use super::scope::{Ctes, Scope};
 use super::star::Item;
 use super::{
-    Environment, Lowered, OutputColumn, aggregate, array_join, from, star, subquery, window,
+    Environment, Lowered, OutputColumn, aggregate, array_join, fill, from, star, subquery,
+    volatile, window,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::functions::Typed;
 use crate::functions::comparison::in_filter;
-use crate::functions::{PlanContext, Typed};
-use crate::types::Type;
 
 /// The lowered expressions of a SELECT, all over the same input.
 pub(super) struct Exprs {
@@ -23,24 +23,46 @@ pub(super) struct Exprs {
     pub(super) items: Vec<(String, Typed)>,
     pub(super) having: Option<Typed>,
     pub(super) qualify: Option<Typed>,
-    pub(super) order_by: Vec<(SortExpr, Span)>,
+    pub(super) order_by: Vec<OrderKey>,
+    pub(super) distinct_on: Vec<Typed>,
     pub(super) limit_by: Vec<Typed>,
 }
 
 impl Exprs {
+    /// Nothing but output columns.
+    pub(super) fn of_items(items: Vec<(String, Typed)>) -> Self {
+        Self {
+            items,
+            having: None,
+            qualify: None,
+            order_by: Vec::new(),
+            distinct_on: Vec::new(),
+            limit_by: Vec::new(),
+        }
+    }
+
+    /// Every expression.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let items = self.items.iter_mut().map(|(_, typed)| typed);
+        let conditions = self.having.iter_mut().chain(&mut self.qualify);
+        let keys = self.distinct_on.iter_mut().chain(&mut self.limit_by);
+        let typed = items.chain(conditions).chain(keys).map(|typed| &mut typed.expr);
+        typed.chain(self.order_by.iter_mut().map(|key| &mut key.sort.expr))
+    }
+
     /// Every expression, with the place to blame for it.
     pub(super) fn for_each_mut(
         &mut self,
         f: &mut dyn FnMut(&mut Expr, Span) -> Result<()>,
     ) -> Result<()> {
         let items = self.items.iter_mut().map(|(_, typed)| typed);
-        let typed =
-            items.chain(&mut self.having).chain(&mut self.qualify).chain(&mut self.limit_by);
-        for typed in typed {
+        let conditions = self.having.iter_mut().chain(&mut self.qualify);
+        let keys = self.distinct_on.iter_mut().chain(&mut self.limit_by);
+        for typed in items.chain(conditions).chain(keys) {
             f(&mut typed.expr, typed.span)?;
         }
-        for (sort, span) in &mut self.order_by {
-            f(&mut sort.expr, *span)?;
+        for key in &mut self.order_by {
+            f(&mut key.sort.expr, key.span)?;
         }
         Ok(())
     }
@@ -63,16 +85,18 @@ pub(super) fn lower(
         subquery::filter(&mut scope, condition)?;
     }
     let items = star::expand(&scope, &select.columns)?;
+    aggregate::prepare(&mut scope, select)?;
     let mut exprs = lower_exprs(&mut scope, select, &items)?;
     let keys = aggregate::keys(&mut scope, select, &exprs)?;
     aggregate::plan(&mut scope, keys, &mut exprs)?;
     array_join::late(&mut scope, &mut exprs)?;
+    volatile::compute(&mut scope, exprs.all_mut())?;
     if let Some(mut having) = exprs.having.take() {
         subquery::join_in(&mut scope, [&mut having.expr])?;
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(having.expr)?.build()?;
     }
-    window::limit_by(&mut scope, select, &mut exprs)?;
     window::plan(&mut scope, &mut exprs)?;
+    volatile::compute(&mut scope, exprs.all_mut())?;
     subquery::join_rest(&mut scope, &mut exprs)?;
     array_join::late(&mut scope, &mut exprs)?;
     if let Some(qualify) = exprs.qualify.take() {
@@ -83,14 +107,7 @@ pub(super) fn lower(
 
 /// Clauses whose meaning comes later. Refused here, so that none is silently lost.
 fn refuse(select: &ast::Select) -> Result<()> {
-    let refused = [
-        (!select.distinct_on.is_empty(), "DISTINCT ON"),
-        (!select.locks.is_empty(), "FOR UPDATE"),
-        (select.interpolate.is_some(), "INTERPOLATE"),
-        (select.limit.as_ref().is_some_and(|limit| limit.percent), "LIMIT in percent"),
-        (select.limit.as_ref().is_some_and(|limit| limit.with_ties), "LIMIT WITH TIES"),
-        (select.limit_by.is_some() && select.distinct, "LIMIT BY with DISTINCT"),
-    ];
+    let refused = [(!select.locks.is_empty(), "FOR UPDATE")];
     match refused.into_iter().find(|(present, _)| *present) {
         Some((_, clause)) => {
             Err(Error::unsupported(format!("{clause} is not available yet")).at(select.span))
@@ -111,16 +128,19 @@ fn lower_exprs<'a>(
     let having = condition(scope, select.having.as_ref())?;
     let qualify = condition(scope, select.qualify.as_ref())?;
     let mut order_by = Vec::with_capacity(select.order_by.len());
-    for order in &select.order_by {
+    for (index, order) in select.order_by.iter().enumerate() {
         let typed = positional(scope, &order.expr, &lowered)?;
-        let keys = sort_key(order, typed)?;
-        order_by.extend(keys.into_iter().map(|key| (key, order.expr.span)));
+        order_by.extend(order::keys(order, index, typed)?);
+    }
+    let mut distinct_on = Vec::with_capacity(select.distinct_on.len());
+    for key in &select.distinct_on {
+        distinct_on.push(positional(scope, key, &lowered)?);
     }
     let mut limit_by = Vec::new();
     for key in select.limit_by.iter().flat_map(|limit| &limit.keys) {
         limit_by.push(positional(scope, key, &lowered)?);
     }
-    Ok(Exprs { items: lowered, having, qualify, order_by, limit_by })
+    Ok(Exprs { items: lowered, having, qualify, order_by, distinct_on, limit_by })
 }
 
 fn condition<'a>(scope: &mut Scope<'a>, expr: Option<&'a ast::Expr>) -> Result<Option<Typed>> {
@@ -162,69 +182,6 @@ pub(super) fn at_position<'t, T>(items: &'t [T], position: i64, expr: &ast::Expr
     })
 }
 
-/// The sort expressions of one ORDER BY item. NULLs come last in both directions unless the
-/// text says otherwise, and so do NaNs, as in ClickHouse.
-pub(super) fn sort_key(order: &ast::OrderBy, key: Typed) -> Result<Vec<SortExpr>> {
-    if order.collate.is_some() || order.fill.is_some() {
-        let clause = if order.fill.is_some() { "WITH FILL" } else { "COLLATE" };
-        return Err(
-            Error::unsupported(format!("{clause} is not available yet")).at(order.expr.span)
-        );
-    }
-    let nulls_first = order.nulls_first.unwrap_or(false);
-    let mut keys = Vec::with_capacity(2);
-    if order.descending && key.ty.is_float() {
-        let is_nan = datafusion::functions::math::expr_fn::isnan(key.expr.clone());
-        keys.push(SortExpr::new(is_nan, true, nulls_first));
-    }
-    keys.push(SortExpr::new(key.expr, !order.descending, nulls_first));
-    Ok(keys)
-}
-
-/// LIMIT and OFFSET, both constant.
-pub(super) fn limit<'a>(
-    scope: &mut Scope<'a>,
-    plan: LogicalPlan,
-    limit: Option<&'a ast::Limit>,
-    offset: Option<&'a ast::Expr>,
-) -> Result<LogicalPlan> {
-    if limit.is_none() && offset.is_none() {
-        return Ok(plan);
-    }
-    let fetch = limit.map(|limit| row_count(scope, &limit.count, "LIMIT")).transpose()?.flatten();
-    let skip = offset.map(|offset| row_count(scope, offset, "OFFSET")).transpose()?.flatten();
-    Ok(LogicalPlanBuilder::from(plan).limit_by_expr(skip, fetch)?.build()?)
-}
-
-/// A constant number of rows; none for NULL, which PostgreSQL reads as no limit.
-pub(super) fn row_count<'a>(
-    scope: &mut Scope<'a>,
-    expr: &'a ast::Expr,
-    clause: &str,
-) -> Result<Option<Expr>> {
-    let mut outside = Scope::new(scope.env, scope.ctes)?;
-    let mut lowering = Lowering::new(&mut outside);
-    let typed = lowering.lower(expr)?;
-    if !(typed.ty.is_integer() || typed.ty == Type::Null) {
-        let message = format!("{clause} must be an integer, not {}", typed.ty);
-        return Err(Error::new(ErrorKind::TypeMismatch, message).at(expr.span));
-    }
-    let typed = lowering.coerce(typed, &Type::Int64)?;
-    let negative = |message: &str| {
-        Error::new(ErrorKind::InvalidArgument, format!("{clause} must not be {message}"))
-            .at(expr.span)
-    };
-    match super::expr::constant(&typed.expr) {
-        Some(datafusion::common::ScalarValue::Int64(Some(count))) if count < 0 => {
-            Err(negative("negative"))
-        }
-        Some(datafusion::common::ScalarValue::Int64(Some(count))) => Ok(Some(lit(count))),
-        Some(_) => Ok(None),
-        None if matches!(typed.expr, Expr::Placeholder(_)) => Ok(Some(typed.expr)),
-        None => Err(negative("an expression that varies")),
-    }
-}
-
 /// The expression in the layout its type promises, whatever a library function returned.
 pub(super) fn laid_out(typed: Typed, schema: &DFSchema) -> Result<Expr> {
     let target = typed.ty.to_arrow();
@@ -246,73 +203,69 @@ fn project<'a>(scope: &mut Scope<'a>, select: &'a ast::Select, exprs: Exprs) -> 
         columns.push(OutputColumn { name, column, ty });
         projection.push((unique, laid_out(typed, schema)?));
     }
-    let keys: Vec<SortExpr> = exprs.order_by.into_iter().map(|(key, _)| key).collect();
+    let mut keys = exprs.order_by;
+    let mut per_key = Vec::new();
+    if !exprs.distinct_on.is_empty() {
+        let keys = exprs.distinct_on.into_iter().map(|key| key.expr).collect();
+        per_key.push(PerKey::distinct_on(keys));
+    }
+    if let Some(limit) = &select.limit_by {
+        let keys = exprs.limit_by.into_iter().map(|key| key.expr).collect();
+        per_key.push(PerKey::limit_by(scope, limit, keys)?);
+    }
+    let (ordered, offset) = (!keys.is_empty(), select.offset.as_ref());
+    let mut limit = Limit::new(scope, select.limit.as_ref(), offset, ordered)?;
     let mut plan = std::mem::replace(&mut scope.plan, LogicalPlanBuilder::empty(true).build()?);
-    let (limits, offset) = (select.limit.as_ref(), select.offset.as_ref());
-    // With a LIMIT, expensive columns are left to the rows it keeps.
+    let fills = fill::is_in(&select.order_by);
+    if let Some(interpolate) = select.interpolate.as_ref().filter(|_| !fills) {
+        let span = interpolate.first().map_or(select.span, |(name, _)| name.span);
+        return Err(Error::new(ErrorKind::Syntax, "INTERPOLATE without WITH FILL").at(span));
+    }
+    // Expensive columns are left to the rows that are kept.
     let volatile = projection.iter().any(|(_, expr)| expr.is_volatile());
-    let lazy = limits.is_some() && !select.distinct && !volatile;
-    if lazy {
-        plan = limit(scope, sorted(plan, keys.clone())?, limits, offset)?;
+    if !select.distinct && !volatile {
+        for per_key in per_key.drain(..) {
+            plan = per_key.apply(scope, plan, &keys)?;
+        }
+        if limit.is_cut() && !fills {
+            plan = order::sorted(plan, &keys)?;
+            plan = std::mem::take(&mut limit).apply(scope, plan, &keys)?;
+        }
     }
     let visible = projection.len();
-    let keys = keys_over_output(scope.env, keys, &mut projection)?;
-    if select.distinct && projection.len() > visible {
-        let message = "with SELECT DISTINCT, ORDER BY expressions must be in the select list";
-        return Err(Error::new(ErrorKind::Grouping, message).at(select.span));
-    }
+    let sorts = keys.iter_mut().map(|key| &mut key.sort.expr);
+    let per_keys = per_key.iter_mut().flat_map(|per_key| &mut per_key.keys);
+    order::over_output(scope.env, sorts.chain(per_keys), &mut projection)?;
     let hides = projection.len() > visible;
+    if select.distinct && hides {
+        let message = "with SELECT DISTINCT, ORDER BY and LIMIT BY see only the select list";
+        return Err(Error::new(ErrorKind::Grouping, message)
+            .at(keys.first().map_or(select.span, |key| key.span))
+            .hint("Add the expression to the select list, or use GROUP BY."));
+    }
     let projected = projection.into_iter().map(|(name, expr)| expr.alias(name));
     let mut builder = LogicalPlanBuilder::from(plan).project(projected.collect::<Vec<_>>())?;
     if select.distinct {
         builder = builder.distinct()?;
     }
-    // The order must be the last thing computed: operators above it need not keep it.
-    plan = sorted(builder.build()?, keys)?;
-    if !lazy {
-        plan = limit(scope, plan, limits, offset)?;
+    plan = builder.build()?;
+    for per_key in per_key {
+        plan = per_key.apply(scope, plan, &keys)?;
     }
-    if hides {
+    // The order must be the last thing computed: operators above it need not keep it.
+    plan = match fills {
+        true => {
+            let interpolate = select.interpolate.as_deref();
+            fill::plan(scope, plan, &mut keys, (&select.order_by, interpolate), &columns)?
+        }
+        false => order::sorted(plan, &keys)?,
+    };
+    plan = limit.apply(scope, plan, &keys)?;
+    if hides || fills {
         let shown = columns.iter().map(|output| Expr::Column(output.column.clone()));
         plan = LogicalPlanBuilder::from(plan).project(shown.collect::<Vec<_>>())?.build()?;
     }
     Ok(Lowered { plan, columns })
-}
-
-fn sorted(plan: LogicalPlan, keys: Vec<SortExpr>) -> Result<LogicalPlan> {
-    if keys.is_empty() {
-        return Ok(plan);
-    }
-    Ok(LogicalPlanBuilder::from(plan).sort(keys)?.build()?)
-}
-
-/// ORDER BY keys in terms of the projection, which gets a column for each key that it cannot
-/// express.
-fn keys_over_output(
-    env: &Environment<'_>,
-    keys: Vec<SortExpr>,
-    projection: &mut Vec<(String, Expr)>,
-) -> Result<Vec<SortExpr>> {
-    let output = |name: &str| Expr::Column(Column::new_unqualified(name));
-    let outputs: Vec<(Expr, Expr)> =
-        projection.iter().map(|(name, expr)| (expr.clone(), output(name))).collect();
-    let mut over_output = Vec::with_capacity(keys.len());
-    for key in keys {
-        let expr = aggregate::replace(key.expr.clone(), &outputs)?;
-        let covered = expr.column_refs().iter().all(|column| {
-            let column = Expr::Column((*column).clone());
-            outputs.iter().any(|(_, output)| *output == column)
-        });
-        let expr = if covered {
-            expr
-        } else {
-            let name = env.fresh("order");
-            projection.push((name.clone(), key.expr));
-            output(&name)
-        };
-        over_output.push(SortExpr::new(expr, key.asc, key.nulls_first));
-    }
-    Ok(over_output)
 }
 
 /// The name itself, or the name with a number when an earlier column has it.

@@ -27,7 +27,7 @@ use super::expr::{Lowering, boolean};
 use super::outer::{self, Captured};
 use super::scope::{Ctes, Scope};
 use super::select::Exprs;
-use super::{Environment, Lowered, operators, select, window};
+use super::{Environment, Lowered, operators, select, volatile, window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::comparison::in_filter;
 use crate::functions::{PlanContext, Typed};
@@ -63,6 +63,7 @@ pub(super) fn filter<'a>(scope: &mut Scope<'a>, condition: &'a ast::Expr) -> Res
             }
         }
     }
+    volatile::compute(scope, &mut plain)?;
     if let Some(condition) = super::expr::balanced(plain, and) {
         let plan = LogicalPlanBuilder::from(scope.plan.clone());
         scope.plan = plan.filter(condition)?.build()?;

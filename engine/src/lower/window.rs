@@ -1,18 +1,19 @@
-//! Window functions, and the clauses that are made of them.
+//! Window functions.
 
 use datafusion::common::Column;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFrameBound,
-    WindowFrameUnits, WindowFunctionDefinition, col, lit,
+    Expr, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition, col,
 };
 use hedgerow_parser::{Span, ast};
 
 use super::expr::{Lowering, constant};
+use super::order;
 use super::scope::Scope;
-use super::select::{self, Exprs};
+use super::select::Exprs;
 use super::subquery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{Function, PlanContext, Typed};
@@ -106,7 +107,7 @@ fn window<'a>(lowering: &mut Lowering<'_, 'a>, over: &'a ast::Over, span: Span) 
     for order in &spec.order_by {
         let key = lowering.lower(&order.expr)?;
         plain_keys &= is_plain(&key.ty);
-        order_by.extend(select::sort_key(order, key)?);
+        order_by.extend(order::sort_key(order, key)?);
     }
     let frame = match &spec.frame {
         Some(frame) => self::frame(lowering, frame, &spec.order_by)?,
@@ -243,37 +244,4 @@ pub(super) fn plan(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
         *expr = super::aggregate::replace(std::mem::take(expr), &replacements)?;
         Ok(())
     })
-}
-
-/// `LIMIT n [OFFSET m] BY keys`: the rows of each key numbered in ORDER BY order.
-pub(super) fn limit_by<'a>(
-    scope: &mut Scope<'a>,
-    select: &'a ast::Select,
-    exprs: &mut Exprs,
-) -> Result<()> {
-    let Some(limit) = &select.limit_by else { return Ok(()) };
-    let count = select::row_count(scope, &limit.count, "LIMIT BY")?;
-    let offset = match &limit.offset {
-        Some(offset) => select::row_count(scope, offset, "OFFSET")?,
-        None => None,
-    };
-    let offset = offset.unwrap_or_else(|| lit(0_i64));
-    let number = datafusion::functions_window::expr_fn::row_number()
-        .partition_by(exprs.limit_by.iter().map(|key| key.expr.clone()).collect());
-    let order: Vec<SortExpr> = exprs.order_by.iter().map(|(key, _)| key.clone()).collect();
-    let number = if order.is_empty() { number } else { number.order_by(order) }.build()?;
-    let number = datafusion::logical_expr::cast(number, Type::Int64.to_arrow());
-    let mut kept = number.clone().gt(offset.clone());
-    if let Some(count) = count {
-        kept = kept.and(number.lt_eq(offset + count));
-    }
-    let kept = match exprs.qualify.take() {
-        Some(qualify) => {
-            let message = "LIMIT BY together with QUALIFY is not available yet";
-            return Err(Error::unsupported(message).at(qualify.span));
-        }
-        None => Typed { expr: kept, ty: Type::Bool, span: limit.count.span },
-    };
-    exprs.qualify = Some(kept);
-    Ok(())
 }

@@ -251,7 +251,8 @@ fn check_reports_every_wrong_statement_of_every_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     std::fs::write(path("good.sql"), "select 1;\n-- done\n").unwrap();
-    std::fs::write(path("bad.sql"), "select 1;\nselect\n  lenght('ä'),\n  'é' as x;\nselct 2").unwrap();
+    std::fs::write(path("bad.sql"), "select 1;\nselect\n  lenght('ä'),\n  'é' as x;\nselct 2")
+        .unwrap();
     let output = run(&mut hedgerow(&["check", &path("good.sql")]), b"");
     assert!(output.status.success() && output.stdout.is_empty());
 
