@@ -190,7 +190,13 @@ pub fn negate(cx: &dyn PlanContext, value: Typed, span: Span) -> Result<Typed> {
         }
     };
     let value = cx.coerce(value, &target)?;
-    Ok(Typed::new(logical::Expr::Negative(Box::new(value.expr)), target, span))
+    // From 0, so that integers wrap around and 0.0 keeps its sign.
+    let zero = match target {
+        Type::Int64 => logical::lit(0_i64),
+        Type::Float64 => logical::lit(0.0),
+        _ => return Ok(Typed::new(logical::Expr::Negative(Box::new(value.expr)), target, span)),
+    };
+    Ok(Typed::new(binary_expr(zero, Operator::Minus, value.expr), target, span))
 }
 
 fn mismatch(op: Operator, left: &Type, right: &Type) -> Error {

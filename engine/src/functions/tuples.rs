@@ -6,9 +6,11 @@ use arrow::array::{Array, ArrayRef, AsArray, StructArray, make_array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
+use hedgerow_parser::Span;
 
 use super::arguments::Arguments;
 use super::function::{Arg, Argument, Function, Nulls, Returns};
+use super::{PlanContext, Typed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::Type;
 
@@ -20,7 +22,39 @@ pub(super) const FUNCTIONS: &[Function] = &[
         .doc("A tuple of the arguments. Same as `(a, b)`.")
         .examples(&[("tuple(1, 'a', NULL)", "(1,'a',NULL)")]),
     ELEMENT,
+    Function::rewrite("sparkline", &[Arg::Array], |cx, span, args| {
+        tag(cx, span, "Sparkline", &["data"], args)
+    })
+    .doc("A render tag: the numbers as a small chart.")
+    .examples(&[("sparkline([1, 2])", "('__hx_tag','Sparkline','data',[1,2])")]),
+    Function::rewrite("recordingButton", &[Arg::Any, Arg::Any], |cx, span, args| {
+        tag(cx, span, "RecordingButton", &["sessionId", "recordingStatus"], args)
+    })
+    .optional(1)
+    .doc("A render tag: a button that plays the recording of a session.")
+    .examples(&[("recordingButton('s')", "('__hx_tag','RecordingButton','sessionId','s')")]),
+    Function::rewrite("explainCSPReport", &[Arg::Any], |cx, span, args| {
+        tag(cx, span, "ExplainCSPReport", &["properties"], args)
+    })
+    .doc("A render tag: an explanation of a report of a content security policy.")
+    .examples(&[("explainCSPReport('p')", "('__hx_tag','ExplainCSPReport','properties','p')")]),
 ];
+
+/// A tuple that a user interface draws: the tag's name, then names and values of attributes.
+fn tag(
+    cx: &dyn PlanContext,
+    span: Span,
+    name: &str,
+    attributes: &[&str],
+    values: Vec<Typed>,
+) -> Result<Typed> {
+    let mut elements = vec![Typed::text("__hx_tag", span), Typed::text(name, span)];
+    for (attribute, value) in attributes.iter().zip(values) {
+        elements.push(Typed::text(*attribute, span));
+        elements.push(value);
+    }
+    super::call(cx, span, "tuple", elements)
+}
 
 /// `tupleElement(tuple, 1-based place or name)`.
 pub(super) const ELEMENT: Function = Function::scalar(

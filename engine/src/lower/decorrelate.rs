@@ -31,6 +31,7 @@ pub(super) struct Domain<'e, 'c> {
     names: Vec<String>,
     /// A plan of the distinct combinations, one column for each name.
     plan: LogicalPlan,
+    repeatable: bool,
 }
 
 impl<'e, 'c> Domain<'e, 'c> {
@@ -42,8 +43,21 @@ impl<'e, 'c> Domain<'e, 'c> {
         names: &[String],
     ) -> Result<Self> {
         let columns = exprs.iter().zip(names).map(|(expr, name)| expr.clone().alias(name));
-        let plan = LogicalPlanBuilder::from(outer.clone()).project(columns)?.distinct()?.build()?;
-        Ok(Self { env, names: names.to_vec(), plan })
+        let outer = without_limits(outer)?;
+        let repeatable = !exprs.iter().any(Expr::is_volatile) && is_repeatable(&outer)?;
+        let plan = LogicalPlanBuilder::from(outer).project(columns)?.distinct()?.build()?;
+        Ok(Self { env, names: names.to_vec(), plan, repeatable })
+    }
+
+    /// The combinations. They are computed apart from the outer rows, which therefore must be
+    /// the same every time.
+    fn combinations(&self) -> Result<LogicalPlan> {
+        if self.repeatable {
+            return Ok(self.plan.clone());
+        }
+        let message = "a subquery cannot read values that change each time they are computed";
+        Err(Error::unsupported(message)
+            .hint("Compare the values with = in the subquery, or join the tables."))
     }
 
     /// The rows of `plan` for each combination, with the combination's columns after its own.
@@ -95,9 +109,9 @@ impl<'e, 'c> Domain<'e, 'c> {
         if let LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, schema }) = plan
             && schema.fields().is_empty()
         {
-            return Ok(self.plan.clone());
+            return self.combinations();
         }
-        Ok(LogicalPlanBuilder::from(plan.clone()).cross_join(self.plan.clone())?.build()?)
+        Ok(LogicalPlanBuilder::from(plan.clone()).cross_join(self.combinations()?)?.build()?)
     }
 
     fn columns(&self) -> Vec<Expr> {
@@ -243,7 +257,7 @@ impl<'e, 'c> Domain<'e, 'c> {
         let present = LogicalPlanBuilder::from(self.groups(node)?).project(grouped)?.build()?;
         let empty = LogicalPlanBuilder::from(over_nothing(node)?).project(missing)?.build()?;
         let column = |name: &String| Column::new_unqualified(name);
-        let plan = LogicalPlanBuilder::from(self.plan.clone()).join_detailed(
+        let plan = LogicalPlanBuilder::from(self.combinations()?).join_detailed(
             present,
             JoinType::Left,
             (
@@ -290,10 +304,9 @@ impl<'e, 'c> Domain<'e, 'c> {
             _ => (&node.input, Vec::new()),
         };
         let input = self.join(input)?;
-        let number = datafusion::functions_window::expr_fn::row_number()
-            .partition_by(self.columns())
-            .order_by(order)
-            .build()?;
+        let number =
+            datafusion::functions_window::expr_fn::row_number().partition_by(self.columns());
+        let number = if order.is_empty() { number } else { number.order_by(order) }.build()?;
         let name = number.schema_name().to_string();
         let number_of_row = || {
             let number = col(Column::new_unqualified(&name));
@@ -326,7 +339,7 @@ impl<'e, 'c> Domain<'e, 'c> {
                 exprs.push(self.bind(expr)?.alias_qualified(qualifier.cloned(), field.name()));
             }
             exprs.extend(self.columns());
-            let row = LogicalPlanBuilder::from(self.plan.clone()).project(exprs)?.build()?;
+            let row = LogicalPlanBuilder::from(self.combinations()?).project(exprs)?.build()?;
             rows.push(Arc::new(row));
         }
         match rows.len() {
@@ -406,6 +419,40 @@ impl<'e, 'c> Domain<'e, 'c> {
         }
         Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
     }
+}
+
+/// The plan with the rows that limits take away, and perhaps not the same ones each time: more
+/// combinations than needed do no harm.
+fn without_limits(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let unlimited = plan.clone().transform_down(|node| {
+        Ok(match node {
+            LogicalPlan::Limit(Limit { input, .. }) => {
+                Transformed::yes(Arc::unwrap_or_clone(input))
+            }
+            LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Sort(_) => Transformed::no(node),
+            LogicalPlan::Join(ref join) if join.join_type == JoinType::Inner => {
+                Transformed::no(node)
+            }
+            _ => Transformed::new(node, false, TreeNodeRecursion::Jump),
+        })
+    })?;
+    Ok(unlimited.data)
+}
+
+/// True when the plan has the same rows each time it is run.
+fn is_repeatable(plan: &LogicalPlan) -> Result<bool> {
+    let changes = plan.exists(|node| {
+        let mut volatile = matches!(node, LogicalPlan::Limit(_));
+        node.apply_expressions(|expr| {
+            volatile = volatile || expr.is_volatile();
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(volatile)
+    })?;
+    Ok(!changes)
 }
 
 /// True when the plan reads one of the outer values.

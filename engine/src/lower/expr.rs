@@ -142,6 +142,9 @@ impl<'s, 'a> Lowering<'s, 'a> {
             }
             ast::ExprKind::Dict(entries) => special::dictionary(self, entries, span),
             ast::ExprKind::Template(parts) => {
+                if let [ast::TemplatePart::Expr(only)] = parts.as_slice() {
+                    return self.lower(only);
+                }
                 let mut args = Vec::with_capacity(parts.len());
                 for part in parts {
                     args.push(match part {
@@ -244,7 +247,15 @@ impl<'s, 'a> Lowering<'s, 'a> {
     /// What a dotted name means, walked down to its last part.
     fn field(&mut self, chain: &'a [ast::Ident], span: Span) -> Result<Typed> {
         let (base, rest) = self.resolve(chain, span)?;
-        property::walk(self, base, rest, span)
+        let object = !matches!(base.ty, Type::Json | Type::Tuple(_) | Type::Map(..));
+        property::walk(self, base, rest, span).map_err(|error| {
+            let name = &chain[0].name;
+            let hidden = object && self.scope.aliases.contains_key(name.as_str());
+            if error.hint.is_some() || !hidden {
+                return error;
+            }
+            error.hint(format!("{name} is an alias here: rename it to read the column {name}."))
+        })
     }
 
     /// What the first parts of a dotted name mean, and the parts that are left.

@@ -5,7 +5,7 @@ use hedgerow_parser::Span;
 use hedgerow_parser::ast::BinaryOp;
 
 use super::expr::{Lowering, balanced, boolean, constant};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::functions::{PlanContext, Typed, arithmetic, comparison};
 use crate::types::Type;
 
@@ -95,11 +95,13 @@ pub(super) fn in_list(
 
 /// True when the item can stand in the list as it is, converted to the type of the value.
 fn plain(item: &Typed, value: &Typed) -> bool {
+    // A text with a time is more than a date; no signed integer holds all unsigned ones.
+    let cut = value.ty == Type::Date && item.as_text().is_some_and(|text| text.contains(':'));
     constant(&item.expr).is_some()
         && (item.ty == value.ty
-            || item.ty == Type::String
-            || value.ty == Type::Float64
-            || item.ty.is_integer() && value.ty == Type::Int64)
+            || item.ty == Type::String && item.as_text().is_some() && !cut
+            || value.ty == Type::Float64 && item.ty.is_numeric()
+            || item.ty.is_integer() && item.ty != Type::UInt64 && value.ty == Type::Int64)
 }
 
 /// One hash lookup per row; never NULL, and in a form that statistics can prune by.
@@ -110,13 +112,7 @@ fn member_of_constants(
 ) -> Result<Expr> {
     let items = items
         .into_iter()
-        .map(|item| {
-            if item.ty == Type::String && !value.ty.is_text() && value.ty.is_numeric() {
-                let message = format!("cannot compare {} with String", value.ty);
-                return Err(Error::new(ErrorKind::TypeMismatch, message).at(item.span));
-            }
-            lowering.coerce(item, &value.ty).map(|item| item.expr)
-        })
+        .map(|item| lowering.coerce(item, &value.ty).map(|item| item.expr))
         .collect::<Result<Vec<_>>>()?;
     if items.is_empty() {
         return Ok(lit(false));

@@ -196,6 +196,14 @@ pub(super) fn membership<'a>(
             for item in items {
                 lowered.push(lowering.lower(item)?);
             }
+            let nested = lowered.iter().any(|item| matches!(item.ty, Type::Tuple(_)));
+            if matches!(value.ty, Type::Tuple(_))
+                && !nested
+                && matches!(right.kind, ast::ExprKind::Tuple(_))
+            {
+                // `(1, 2) IN ((1, 2))`: parentheses around the only tuple change nothing.
+                lowered = vec![lowering.call_scalar("tuple", lowered, right.span)?];
+            }
             operators::in_list(lowering, value, lowered, negated, span)
         }
         _ => {
@@ -304,7 +312,7 @@ fn in_array_of<'a>(
     let (ty, expr) = (column.ty.clone().array(), col(column.column.clone()));
     let collected = array_agg_udaf().call(vec![expr]).alias("values");
     let plan = LogicalPlanBuilder::from(lowered.plan).aggregate(Vec::<Expr>::new(), [collected])?;
-    let array = of_value(lowering, plan.build()?, ty, captured, span);
+    let array = of_value(lowering, plan.build()?, ty, captured, span)?;
     let none = lowering.call_scalar("array", Vec::new(), span)?;
     let array = lowering.call_scalar("ifNull", vec![array, none], span)?;
     let found = lowering.call_scalar("has", vec![array, value], span)?;
@@ -322,7 +330,7 @@ pub(super) fn scalar<'a>(
         let (lowered, captured) = outer::lower(lowering, query)?;
         if let [column] = lowered.columns.as_slice() {
             let ty = column.ty.clone();
-            return Ok(of_value(lowering, lowered.plan, ty, captured, span));
+            return of_value(lowering, lowered.plan, ty, captured, span);
         }
         let columns = lowered.columns.into_iter().map(|output| Typed {
             expr: col(output.column),
@@ -334,7 +342,7 @@ pub(super) fn scalar<'a>(
         let tuple =
             over(env, &lowered.plan, |cx| crate::functions::call(cx, span, "tuple", columns))?;
         let plan = LogicalPlanBuilder::from(lowered.plan).project([tuple.expr.alias("tuple")])?;
-        Ok(of_value(lowering, plan.build()?, tuple.ty, captured, span))
+        of_value(lowering, plan.build()?, tuple.ty, captured, span)
     })
 }
 
@@ -345,14 +353,42 @@ fn of_value(
     ty: Type,
     captured: Vec<Captured>,
     span: Span,
-) -> Typed {
+) -> Result<Typed> {
     if captured.is_empty() && !reads_outside(&plan) {
-        return Typed { expr: Expr::ScalarSubquery(as_subquery(plan)), ty, span };
+        let plan = if always_one_row(&plan) { plan } else { nullable(lowering, plan, &ty, span)? };
+        return Ok(Typed { expr: Expr::ScalarSubquery(as_subquery(plan)), ty, span });
     }
     let id = lowering.scope.env.fresh("subquery");
     let columns = plan.schema().columns();
     let args = with_captured(Vec::new(), captured);
-    Pending::expr(id, Question::Value, plan, columns, args, ty, span)
+    Ok(Pending::expr(id, Question::Value, plan, columns, args, ty, span))
+}
+
+/// True for plans that aggregate everything into one row, or compute one without a table.
+fn always_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(node) => node.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(node) => node.produce_one_row,
+        LogicalPlan::Projection(node) => always_one_row(&node.input),
+        LogicalPlan::SubqueryAlias(node) => always_one_row(&node.input),
+        _ => false,
+    }
+}
+
+/// The plan with a column that can be NULL, as the value is where there is no row.
+fn nullable(
+    lowering: &Lowering<'_, '_>,
+    plan: LogicalPlan,
+    ty: &Type,
+    span: Span,
+) -> Result<LogicalPlan> {
+    let Some(column) = plan.schema().columns().into_iter().next() else {
+        return Err(Error::internal("a subquery without a column"));
+    };
+    let name = column.name.clone();
+    let args = vec![Typed::new(col(column), ty.clone(), span), Typed::int(1, span)];
+    let value = crate::functions::call(lowering, span, "__only", args)?.expr.alias(name);
+    Ok(LogicalPlanBuilder::from(plan).project([value])?.build()?)
 }
 
 /// `exists(select …)`: whether there is any row.

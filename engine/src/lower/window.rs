@@ -132,11 +132,28 @@ fn check_frame(frame: WindowFrame, keys: usize, span: Span) -> Result<WindowFram
         WindowFrameBound::CurrentRow => false,
     };
     let by_value = offset(&frame.start_bound) || offset(&frame.end_bound);
+    if backwards(&frame) {
+        let message = "the window frame ends before it starts";
+        return Err(Error::new(ErrorKind::Windowing, message).at(span));
+    }
     if frame.units == WindowFrameUnits::Range && by_value && keys != 1 {
         let message = "RANGE with an offset needs exactly one ORDER BY expression";
         return Err(Error::new(ErrorKind::Windowing, message).at(span));
     }
     Ok(frame)
+}
+
+/// True for a frame whose end cannot come after its start.
+fn backwards(frame: &WindowFrame) -> bool {
+    use WindowFrameBound::{CurrentRow, Following, Preceding};
+    match (&frame.start_bound, &frame.end_bound) {
+        (Following(start), _) if start.is_null() => true,
+        (_, Preceding(end)) if end.is_null() => true,
+        (Following(_), CurrentRow | Preceding(_)) | (CurrentRow, Preceding(_)) => true,
+        (Preceding(start), Preceding(end)) => !start.is_null() && start < end,
+        (Following(start), Following(end)) => !end.is_null() && start > end,
+        _ => false,
+    }
 }
 
 fn frame<'a>(
@@ -180,7 +197,11 @@ fn bound<'a>(
     let typed = lowering.lower(expr)?;
     let target = match (key, &typed.ty) {
         (None, _) => Type::UInt64,
-        (Some(_), Type::Interval) => Type::Interval,
+        (Some(Type::Date | Type::DateTime(_)), Type::Interval) => Type::Interval,
+        (Some(other), Type::Interval) => {
+            let message = format!("a RANGE of an interval needs a date or time, not {other}");
+            return Err(Error::new(ErrorKind::TypeMismatch, message).at(expr.span));
+        }
         (Some(Type::Date | Type::DateTime(_)), other) => {
             let message = format!("a RANGE over time needs an interval, not {other}");
             return Err(Error::new(ErrorKind::TypeMismatch, message).at(expr.span));

@@ -69,7 +69,7 @@ fn parse_many_answers_every_line() {
         ]
     );
     assert_eq!(lines[0]["text"], "SELECT 1");
-    assert!(lines[1]["position"].is_number() && lines[1]["hint"].is_null());
+    assert!(lines[1]["position"].is_number() && lines[1]["hint"].is_string());
 }
 
 #[test]
