@@ -129,8 +129,9 @@ fn sample<'a>(
         let message = format!("{} cannot be sampled", relation.name);
         return Err(Error::unsupported(message).at(span));
     };
-    let ratio = ratio(scope, &sample.ratio)?;
-    let offset = sample.offset.as_ref().map_or(Ok(0.0), |offset| self::ratio(scope, offset))?;
+    let unit = if sample.percent { 0.01 } else { 1.0 };
+    let ratio = ratio(scope, &sample.ratio, unit)?;
+    let offset = sample.offset.as_ref().map_or(Ok(0.0), |offset| self::ratio(scope, offset, 1.0))?;
     // The hash is spread evenly over 64 bits; the comparison is in units of their range.
     let position = cast(col(hash.column.clone()), Type::UInt64.to_arrow());
     let position = cast(position, Type::Float64.to_arrow()) / lit(u64::MAX as f64 + 1.0);
@@ -138,11 +139,13 @@ fn sample<'a>(
     Ok(LogicalPlanBuilder::from(plan).filter(inside)?.build()?)
 }
 
-fn ratio<'a>(scope: &Scope<'a>, expr: &'a ast::Expr) -> Result<f64> {
+/// A constant in units of this size, as a part of one.
+fn ratio<'a>(scope: &Scope<'a>, expr: &'a ast::Expr, unit: f64) -> Result<f64> {
     let mut outside = Scope::new(scope.env, scope.ctes)?;
     let typed = Lowering::new(&mut outside).lower(expr)?;
     let typed = Lowering::new(&mut outside).coerce(typed, &Type::Float64)?;
     let ratio = constant(&typed.expr).and_then(|value| value.to_string().parse::<f64>().ok());
+    let ratio = ratio.map(|ratio| ratio * unit);
     ratio.filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| {
         Error::new(ErrorKind::InvalidArgument, "a sample ratio must be a constant from 0 to 1")
             .at(expr.span)

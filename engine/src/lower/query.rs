@@ -38,6 +38,9 @@ pub(super) fn lower_in(
         }
         ast::Query::Values(values) => self::values(env, ctes, values),
         ast::Query::Placeholder(expr) => Err(unresolved_placeholder(expr)),
+        ast::Query::Tag(tag) => {
+            Err(Error::unsupported("render tags are not available yet").at(tag.span))
+        }
     }
 }
 

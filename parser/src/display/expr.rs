@@ -32,6 +32,8 @@ fn own_power(expr: &Expr) -> u8 {
         ExprKind::Ternary { .. } => power::TERNARY,
         ExprKind::Or(_) => power::OR,
         ExprKind::And(_) => power::AND,
+        // A lambda after NOT takes all that follows.
+        ExprKind::Not(inner) if own_power(inner) < power::NOT => power::ALIAS,
         ExprKind::Not(_) => power::NOT,
         ExprKind::Between { .. } => power::BETWEEN,
         ExprKind::Coalesce(..) => power::COALESCE,
@@ -222,12 +224,24 @@ fn negate(f: &mut Formatter<'_>, inner: &Expr) -> fmt::Result {
     expr(f, inner, if fuses { u8::MAX } else { power::NEGATION })
 }
 
-/// `NOT e`. Before a parenthesis NOT is a function that ends with it, so an operand that would
-/// begin with one is put into parentheses as a whole.
+/// `NOT e`. Before a parenthesis that holds no query, NOT would be a function that ends with it,
+/// so a lambda is written with its word.
 fn not(f: &mut Formatter<'_>, inner: &Expr) -> fmt::Result {
     f.write_str("NOT ")?;
-    let whole = start_of(inner, power::NOT) == Start::Paren && !is_query(inner);
-    expr(f, inner, if whole { u8::MAX } else { power::NOT })
+    match &inner.kind {
+        ExprKind::Lambda { params, body } if !params.is_empty() => {
+            f.write_str("lambda ")?;
+            comma_separated(f, params, |f, param| name(f, &param.name))?;
+            f.write_str(": ")?;
+            expr(f, body, power::TERNARY)
+        }
+        ExprKind::NamedArgument(ident, value) => {
+            name(f, &ident.name)?;
+            f.write_str(" := ")?;
+            expr(f, value, power::TERNARY)
+        }
+        _ => expr(f, inner, power::NOT),
+    }
 }
 
 fn is_query(e: &Expr) -> bool {
@@ -408,7 +422,9 @@ fn call(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
     if let Some(params) = &call.params {
         arguments(f, params)?;
     }
-    if !call.distinct && call.order_by.is_empty() {
+    // `NOT (SELECT …)` negates; with more parentheses it is the function.
+    let is_not = call.name.name.eq_ignore_ascii_case("not");
+    if !call.distinct && call.order_by.is_empty() && !is_not {
         arguments(f, &call.args)?;
     } else {
         f.write_str(if call.distinct { "(DISTINCT " } else { "(" })?;
