@@ -406,7 +406,7 @@ impl Lexer<'_> {
     }
 
     fn tag_head(&mut self, start: usize) -> Result<bool> {
-        self.skip_white_space();
+        self.skip_blanks()?;
         let from = self.at;
         match (self.peek(0), self.peek(1)) {
             (None, _) => return Err(self.unclosed_tag(start)),

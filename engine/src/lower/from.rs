@@ -131,7 +131,8 @@ fn sample<'a>(
     };
     let unit = if sample.percent { 0.01 } else { 1.0 };
     let ratio = ratio(scope, &sample.ratio, unit)?;
-    let offset = sample.offset.as_ref().map_or(Ok(0.0), |offset| self::ratio(scope, offset, 1.0))?;
+    let offset =
+        sample.offset.as_ref().map_or(Ok(0.0), |offset| self::ratio(scope, offset, 1.0))?;
     // The hash is spread evenly over 64 bits; the comparison is in units of their range.
     let position = cast(col(hash.column.clone()), Type::UInt64.to_arrow());
     let position = cast(position, Type::Float64.to_arrow()) / lit(u64::MAX as f64 + 1.0);

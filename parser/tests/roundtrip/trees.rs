@@ -384,11 +384,7 @@ fn window_spec(inner: BoxedStrategy<Expr>) -> BoxedStrategy<WindowSpec> {
         inner.clone().prop_map(|offset| FrameBound::Preceding(boxed(offset))),
         inner.clone().prop_map(|offset| FrameBound::Following(boxed(offset))),
     ];
-    let unit = prop::sample::select(vec![
-        FrameUnit::Rows,
-        FrameUnit::Range,
-        FrameUnit::Groups,
-    ]);
+    let unit = prop::sample::select(vec![FrameUnit::Rows, FrameUnit::Range, FrameUnit::Groups]);
     let frame =
         (unit, bound.clone(), of(bound)).prop_map(|(unit, start, end)| Frame { unit, start, end });
     (vec(inner.clone(), 0..2), vec(order_by(inner), 0..2), of(frame))
