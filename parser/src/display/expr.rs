@@ -373,7 +373,22 @@ fn postfix(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
     }
 }
 
+/// The call of `f() OVER w`.
+fn window_call(e: &Expr) -> Option<&Call> {
+    match &e.kind {
+        ExprKind::Call(call) if call.over.is_some() => Some(call),
+        _ => None,
+    }
+}
+
 fn postfix_target(f: &mut Formatter<'_>, e: &Expr, target: &Expr) -> fmt::Result {
+    if let ExprKind::IgnoreNulls(inner) = &target.kind
+        && let Some(call) = window_call(inner)
+    {
+        call_arguments(f, call)?;
+        f.write_str(" IGNORE NULLS")?;
+        return over(f, call);
+    }
     expr(f, target, if needs_paren_before_postfix(e, target) { u8::MAX } else { power::ALIAS })
 }
 
@@ -384,8 +399,17 @@ fn needs_paren_before_postfix(e: &Expr, target: &Expr) -> bool {
         (ExprKind::Field(parts), ExprKind::CallExpr(..)) => parts.len() == 1,
         (ExprKind::Field(_), _) => false,
         // `f(1)(2)` is a call with parameters.
-        (ExprKind::Call(_), ExprKind::CallExpr(..)) => true,
-        (ExprKind::Call(call), _) => call.over.is_some(),
+        (ExprKind::Call(call), ExprKind::CallExpr(..)) => call.is_plain(),
+        (ExprKind::Call(_), _) => false,
+        (ExprKind::IgnoreNulls(inner), _) => window_call(inner).is_none(),
+        // `1.2` is a number, and `true.a` a column.
+        (
+            ExprKind::Literal(Literal::Int(_) | Literal::BigInt(_)),
+            ExprKind::TupleElement { nullish, .. },
+        ) => !nullish,
+        (ExprKind::Literal(Literal::Bool(_)), ExprKind::Member { nullish, .. }) => !nullish,
+        (ExprKind::Literal(Literal::Bool(_)), ExprKind::CallExpr(..)) => true,
+        (ExprKind::Literal(_), _) => false,
         (
             ExprKind::Index { .. }
             | ExprKind::Member { .. }
@@ -396,9 +420,16 @@ fn needs_paren_before_postfix(e: &Expr, target: &Expr) -> bool {
             | ExprKind::Tuple(_)
             | ExprKind::Array(_)
             | ExprKind::Placeholder(_)
+            | ExprKind::Dict(_)
+            | ExprKind::Case { .. }
+            | ExprKind::Columns(_)
+            | ExprKind::PositionalColumn(_)
+            | ExprKind::Template(_)
+            | ExprKind::Tag(_)
             | ExprKind::Cast { .. },
             _,
         ) => false,
+        (ExprKind::Interval { .. }, _) => false,
         _ => true,
     }
 }
@@ -418,6 +449,12 @@ fn arguments(f: &mut Formatter<'_>, args: &[Expr]) -> fmt::Result {
 }
 
 fn call(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
+    call_arguments(f, call)?;
+    over(f, call)
+}
+
+/// A call up to its OVER.
+fn call_arguments(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
     function_name(f, &call.name.name)?;
     if let Some(params) = &call.params {
         arguments(f, params)?;
@@ -445,6 +482,10 @@ fn call(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
         expr(f, filter, power::ALIAS)?;
         f.write_char(')')?;
     }
+    Ok(())
+}
+
+fn over(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
     match &call.over {
         None => Ok(()),
         Some(Over::Name(window)) => {
