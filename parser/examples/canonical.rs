@@ -1,24 +1,21 @@
-//! Reads one statement a line and prints its canonical text, or what is wrong with it.
-//! With `-e` the lines are expressions. Used to compare with other parsers of the language.
+//! Reads queries from stdin, each ended by a zero byte, and answers each on stdout in the same
+//! way: `+` and its canonical text, or `-` and what is wrong with it. It is what the oracle
+//! programmes ask; a process that ends is a parser that failed.
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 
-use hedgerow_parser::{Dialect, parse_expr, parse_query};
+use hedgerow_parser::{Dialect, parse_query};
 
-fn main() -> std::io::Result<()> {
-    let exprs = std::env::args().any(|argument| argument == "-e");
-    let mut out = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let result = if exprs {
-            parse_expr(&line, Dialect::Hogql).map(|expr| expr.to_string())
-        } else {
-            parse_query(&line, Dialect::Hogql).map(|query| query.to_string())
-        };
-        match result {
-            Ok(text) => writeln!(out, "OK {text}")?,
-            Err(error) => writeln!(out, "ERR {error} {:?}", error.span.range())?,
+fn main() -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for record in io::stdin().lock().split(0) {
+        let record = record?;
+        let text = String::from_utf8_lossy(&record);
+        match parse_query(&text, Dialect::Hogql) {
+            Ok(query) => write!(out, "+{query}\0")?,
+            Err(error) => write!(out, "-{}: {error}\0", error.span.position(&text))?,
         }
+        out.flush()?;
     }
     Ok(())
 }

@@ -71,6 +71,7 @@ fn function_name(f: &mut Formatter<'_>, name: &str) -> fmt::Result {
         Keyword::from_text(name),
         Some(
             Keyword::If
+                | Keyword::Not
                 | Keyword::Any
                 | Keyword::Array
                 | Keyword::Left

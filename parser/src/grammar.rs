@@ -28,17 +28,29 @@ pub(crate) use expr::{op_power, power};
 
 use crate::ast::{Expr, Ident, Query};
 use crate::error::{SyntaxError, SyntaxErrorKind};
-use crate::lexer::{StringKind, tokenize, unescape};
+use crate::lexer::{Lexed, StringKind, tokenize, unescape};
 use crate::limits::{HEIGHT_MAX, NESTING_MAX};
 use crate::span::Span;
 use crate::token::{Keyword, Token, TokenKind};
 use crate::{Dialect, Result};
+
+/// What a text consists of.
+pub(crate) struct Pieces {
+    pub(crate) query: Query,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) comments: Vec<Span>,
+    /// Where the tokens begin that were read as names.
+    pub(crate) names: Vec<u32>,
+}
 
 /// The state of one parse.
 pub(crate) struct Parser<'a> {
     text: &'a str,
     dialect: Dialect,
     tokens: Vec<Token>,
+    comments: Vec<Span>,
+    /// Where the tokens begin that were read as names.
+    names: Vec<u32>,
     /// Index of the current token; the last token is `End` and is never passed.
     at: usize,
     /// How many recursive productions are open.
@@ -55,11 +67,13 @@ pub(crate) struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(text: &'a str, dialect: Dialect) -> Result<Self> {
-        let tokens = tokenize(text, dialect)?;
+        let Lexed { tokens, comments } = tokenize(text, dialect)?;
         Ok(Self {
             text,
             dialect,
             tokens,
+            comments,
+            names: Vec::new(),
             at: 0,
             nesting: 0,
             height: 0,
@@ -80,6 +94,14 @@ impl<'a> Parser<'a> {
         let expr = self.expr()?;
         self.expect_end()?;
         Ok(expr)
+    }
+
+    /// A query and the pieces it was read from, for the formatter.
+    pub(crate) fn pieces(mut self) -> Result<Pieces> {
+        let query = self.top_level_query()?;
+        self.eat(TokenKind::Semicolon);
+        self.expect_end()?;
+        Ok(Pieces { query, tokens: self.tokens, comments: self.comments, names: self.names })
     }
 
     fn expect_end(&self) -> Result<()> {
@@ -198,7 +220,8 @@ impl<'a> Parser<'a> {
         self.ident_of(token)
     }
 
-    fn ident_of(&self, token: Token) -> Result<Ident> {
+    fn ident_of(&mut self, token: Token) -> Result<Ident> {
+        self.names.push(token.span.start);
         let written = self.slice(token.span);
         let name = if token.kind == TokenKind::Quoted {
             let kind = if written.starts_with('`') {

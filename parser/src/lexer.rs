@@ -15,8 +15,15 @@ use crate::span::Span;
 use crate::token::{Keyword, Token, TokenKind};
 use crate::{Dialect, Result};
 
-/// Splits a text into tokens, the last of which is [`TokenKind::End`], with links resolved.
-pub(crate) fn tokenize(text: &str, dialect: Dialect) -> Result<Vec<Token>> {
+/// A text in pieces.
+pub(crate) struct Lexed {
+    /// The last one is [`TokenKind::End`]; links are resolved.
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) comments: Vec<Span>,
+}
+
+/// Splits a text into tokens and the comments between them.
+pub(crate) fn tokenize(text: &str, dialect: Dialect) -> Result<Lexed> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(SyntaxError::new(
             format!("the text is longer than {TEXT_BYTES_MAX} bytes"),
@@ -30,12 +37,13 @@ pub(crate) fn tokenize(text: &str, dialect: Dialect) -> Result<Vec<Token>> {
         at: 0,
         dialect,
         tokens: Vec::new(),
+        comments: Vec::new(),
         modes: Vec::new(),
     };
     lexer.run()?;
-    let mut tokens = lexer.tokens;
+    let (mut tokens, comments) = (lexer.tokens, lexer.comments);
     links::resolve(text, &mut tokens)?;
-    Ok(tokens)
+    Ok(Lexed { tokens, comments })
 }
 
 /// What surrounds the current position. The empty stack is the ordinary language.
@@ -59,6 +67,7 @@ struct Lexer<'a> {
     at: usize,
     dialect: Dialect,
     tokens: Vec<Token>,
+    comments: Vec<Span>,
     modes: Vec<Mode>,
 }
 
@@ -406,7 +415,7 @@ impl Lexer<'_> {
     }
 
     fn tag_head(&mut self, start: usize) -> Result<bool> {
-        self.skip_white_space();
+        self.skip_blanks()?;
         let from = self.at;
         match (self.peek(0), self.peek(1)) {
             (None, _) => return Err(self.unclosed_tag(start)),
@@ -483,6 +492,7 @@ impl Lexer<'_> {
         loop {
             self.skip_white_space();
             let rest = &self.bytes[self.at..];
+            let start = self.at;
             let line_comment = rest.starts_with(b"--")
                 || rest.starts_with(b"//")
                 || (rest.starts_with(b"#") && !rest.get(1).is_some_and(u8::is_ascii_digit));
@@ -500,6 +510,7 @@ impl Lexer<'_> {
             } else {
                 return Ok(());
             }
+            self.comments.push(self.span(start, self.at));
         }
     }
 

@@ -9,12 +9,15 @@ mod token;
 
 pub mod ast;
 mod display;
+mod format;
 mod grammar;
 mod visit;
 
 mod error;
 pub mod limits;
 mod span;
+
+pub use format::format;
 
 pub use error::{SyntaxError, SyntaxErrorKind};
 pub use span::Span;

@@ -96,9 +96,7 @@ fn precedence() {
         ("a + b * c % d", "a + ((b * c) % d)"),
         ("a between 1 and 2 and c", "(a between 1 and 2) and c"),
         ("a between b ?? c and d", "a between (b ?? c) and d"),
-        ("not a = b", "not (a = b)"),
-        ("not (a) = b", "(not a) = b"),
-        ("not a is null", "not (a is null)"),
+        ("not (a) = b", "(not(a)) = b"),
         ("not a and b", "(not a) and b"),
         ("a and b or c and d", "(a and b) or (c and d)"),
         ("a and (b and c)", "a and b and c"),
@@ -135,6 +133,7 @@ fn precedence() {
     }
     let different = [
         ("not (a) = b", "not a = b"),
+        ("not (a)", "not a"),
         ("(a).b", "a.b"),
         ("(a,)", "(a)"),
         ("a ?? b = c", "(a ?? b) = c"),

@@ -200,6 +200,7 @@ fn windowed(
             match frame.unit {
                 FrameUnit::Rows => WindowFrameUnits::Rows,
                 FrameUnit::Range => WindowFrameUnits::Range,
+                FrameUnit::Groups => WindowFrameUnits::Groups,
             },
             bound(&frame.start),
             frame.end.as_ref().map_or(WindowFrameBound::CurrentRow, bound),

@@ -156,8 +156,10 @@ fn sample<'a>(
             .at(span)
             .hint("A sample takes whole users, by the hash of distinct_id."));
     };
-    let ratio = ratio(scope, &sample.ratio)?;
-    let offset = sample.offset.as_ref().map_or(Ok(0.0), |offset| self::ratio(scope, offset))?;
+    let unit = if sample.percent { 0.01 } else { 1.0 };
+    let ratio = ratio(scope, &sample.ratio, unit)?;
+    let offset =
+        sample.offset.as_ref().map_or(Ok(0.0), |offset| self::ratio(scope, offset, 1.0))?;
     let hash = || col(hash.column.clone());
     let from = (offset > 0.0).then(|| hash().gt_eq(lit(place(offset))));
     let to = (offset + ratio < 1.0).then(|| hash().lt(lit(place(offset + ratio))));
@@ -174,11 +176,13 @@ fn place(share: f64) -> i64 {
     ((share - 0.5) * 2.0_f64.powi(64)) as i64
 }
 
-fn ratio<'a>(scope: &Scope<'a>, expr: &'a ast::Expr) -> Result<f64> {
+/// A constant in units of this size, as a part of one.
+fn ratio<'a>(scope: &Scope<'a>, expr: &'a ast::Expr, unit: f64) -> Result<f64> {
     let mut outside = Scope::new(scope.env, scope.ctes)?;
     let typed = Lowering::new(&mut outside).lower(expr)?;
     let typed = Lowering::new(&mut outside).coerce(typed, &Type::Float64)?;
     let ratio = constant(&typed.expr).and_then(|value| value.to_string().parse::<f64>().ok());
+    let ratio = ratio.map(|ratio| ratio * unit);
     ratio.filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| {
         Error::new(ErrorKind::InvalidArgument, "a sample ratio must be a constant from 0 to 1")
             .at(expr.span)

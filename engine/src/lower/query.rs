@@ -36,6 +36,10 @@ pub(super) fn lower_in(
         }
         ast::Query::Values(values) => self::values(env, ctes, values),
         ast::Query::Placeholder(expr) => Err(unresolved_placeholder(expr)),
+        ast::Query::Tag(tag) => {
+            let error = Error::unsupported("a query that is only a tag is not available yet");
+            Err(error.hint("Select it: SELECT <Tag …/>.").at(tag.span))
+        }
     }
 }
 

@@ -140,6 +140,9 @@ fn check_frame(frame: WindowFrame, keys: usize, span: Span) -> Result<WindowFram
         let message = "RANGE with an offset needs exactly one ORDER BY expression";
         return Err(Error::new(ErrorKind::Windowing, message).at(span));
     }
+    if frame.units == WindowFrameUnits::Groups && keys == 0 {
+        return Err(Error::new(ErrorKind::Windowing, "GROUPS needs an ORDER BY").at(span));
+    }
     Ok(frame)
 }
 
@@ -173,6 +176,7 @@ fn frame<'a>(
     let units = match frame.unit {
         ast::FrameUnit::Rows => WindowFrameUnits::Rows,
         ast::FrameUnit::Range => WindowFrameUnits::Range,
+        ast::FrameUnit::Groups => WindowFrameUnits::Groups,
     };
     Ok(WindowFrame::new_bounds(units, start, end))
 }

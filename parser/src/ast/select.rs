@@ -15,6 +15,8 @@ pub enum Query {
     Values(Box<Values>),
     /// `{query}`.
     Placeholder(Box<Expr>),
+    /// `<TrendsQuery …/>` as the whole text: an expression that is a tag.
+    Tag(Box<Expr>),
 }
 
 impl Query {
@@ -24,7 +26,7 @@ impl Query {
             Self::Select(select) => select.span,
             Self::Set(set) => set.span,
             Self::Values(values) => values.span,
-            Self::Placeholder(expr) => expr.span,
+            Self::Placeholder(expr) | Self::Tag(expr) => expr.span,
         }
     }
 }
@@ -375,10 +377,12 @@ pub enum JoinConstraint {
     Using(Vec<Ident>),
 }
 
-/// `SAMPLE ratio [OFFSET offset]`: whole users, by hash of `distinct_id`.
+/// `SAMPLE ratio [%] [OFFSET offset]`: whole users, by hash of `distinct_id`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     pub ratio: Expr,
+    /// `SAMPLE 10%`: the ratio is in hundredths, which the reference drops.
+    pub percent: bool,
     pub offset: Option<Expr>,
 }
 
@@ -501,6 +505,8 @@ pub struct Frame {
 pub enum FrameUnit {
     Rows,
     Range,
+    /// Rows of equal ORDER BY values count as one.
+    Groups,
 }
 
 /// Where a frame begins or ends.

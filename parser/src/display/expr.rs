@@ -32,6 +32,8 @@ fn own_power(expr: &Expr) -> u8 {
         ExprKind::Ternary { .. } => power::TERNARY,
         ExprKind::Or(_) => power::OR,
         ExprKind::And(_) => power::AND,
+        // A lambda after NOT takes all that follows.
+        ExprKind::Not(inner) if own_power(inner) < power::NOT => power::ALIAS,
         ExprKind::Not(_) => power::NOT,
         ExprKind::Between { .. } => power::BETWEEN,
         ExprKind::Coalesce(..) => power::COALESCE,
@@ -222,12 +224,24 @@ fn negate(f: &mut Formatter<'_>, inner: &Expr) -> fmt::Result {
     expr(f, inner, if fuses { u8::MAX } else { power::NEGATION })
 }
 
-/// `NOT e`. Before a parenthesis NOT is a function that ends with it, so an operand that would
-/// begin with one is put into parentheses as a whole.
+/// `NOT e`. Before a parenthesis that holds no query, NOT would be a function that ends with it,
+/// so a lambda is written with its word.
 fn not(f: &mut Formatter<'_>, inner: &Expr) -> fmt::Result {
     f.write_str("NOT ")?;
-    let whole = start_of(inner, power::NOT) == Start::Paren && !is_query(inner);
-    expr(f, inner, if whole { u8::MAX } else { power::NOT })
+    match &inner.kind {
+        ExprKind::Lambda { params, body } if !params.is_empty() => {
+            f.write_str("lambda ")?;
+            comma_separated(f, params, |f, param| name(f, &param.name))?;
+            f.write_str(": ")?;
+            expr(f, body, power::TERNARY)
+        }
+        ExprKind::NamedArgument(ident, value) => {
+            name(f, &ident.name)?;
+            f.write_str(" := ")?;
+            expr(f, value, power::TERNARY)
+        }
+        _ => expr(f, inner, power::NOT),
+    }
 }
 
 fn is_query(e: &Expr) -> bool {
@@ -359,7 +373,22 @@ fn postfix(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
     }
 }
 
+/// The call of `f() OVER w`.
+fn window_call(e: &Expr) -> Option<&Call> {
+    match &e.kind {
+        ExprKind::Call(call) if call.over.is_some() => Some(call),
+        _ => None,
+    }
+}
+
 fn postfix_target(f: &mut Formatter<'_>, e: &Expr, target: &Expr) -> fmt::Result {
+    if let ExprKind::IgnoreNulls(inner) = &target.kind
+        && let Some(call) = window_call(inner)
+    {
+        call_arguments(f, call)?;
+        f.write_str(" IGNORE NULLS")?;
+        return over(f, call);
+    }
     expr(f, target, if needs_paren_before_postfix(e, target) { u8::MAX } else { power::ALIAS })
 }
 
@@ -370,8 +399,17 @@ fn needs_paren_before_postfix(e: &Expr, target: &Expr) -> bool {
         (ExprKind::Field(parts), ExprKind::CallExpr(..)) => parts.len() == 1,
         (ExprKind::Field(_), _) => false,
         // `f(1)(2)` is a call with parameters.
-        (ExprKind::Call(_), ExprKind::CallExpr(..)) => true,
-        (ExprKind::Call(call), _) => call.over.is_some(),
+        (ExprKind::Call(call), ExprKind::CallExpr(..)) => call.is_plain(),
+        (ExprKind::Call(_), _) => false,
+        (ExprKind::IgnoreNulls(inner), _) => window_call(inner).is_none(),
+        // `1.2` is a number, and `true.a` a column.
+        (
+            ExprKind::Literal(Literal::Int(_) | Literal::BigInt(_)),
+            ExprKind::TupleElement { nullish, .. },
+        ) => !nullish,
+        (ExprKind::Literal(Literal::Bool(_)), ExprKind::Member { nullish, .. }) => !nullish,
+        (ExprKind::Literal(Literal::Bool(_)), ExprKind::CallExpr(..)) => true,
+        (ExprKind::Literal(_), _) => false,
         (
             ExprKind::Index { .. }
             | ExprKind::Member { .. }
@@ -382,9 +420,16 @@ fn needs_paren_before_postfix(e: &Expr, target: &Expr) -> bool {
             | ExprKind::Tuple(_)
             | ExprKind::Array(_)
             | ExprKind::Placeholder(_)
+            | ExprKind::Dict(_)
+            | ExprKind::Case { .. }
+            | ExprKind::Columns(_)
+            | ExprKind::PositionalColumn(_)
+            | ExprKind::Template(_)
+            | ExprKind::Tag(_)
             | ExprKind::Cast { .. },
             _,
         ) => false,
+        (ExprKind::Interval { .. }, _) => false,
         _ => true,
     }
 }
@@ -404,11 +449,19 @@ fn arguments(f: &mut Formatter<'_>, args: &[Expr]) -> fmt::Result {
 }
 
 fn call(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
+    call_arguments(f, call)?;
+    over(f, call)
+}
+
+/// A call up to its OVER.
+fn call_arguments(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
     function_name(f, &call.name.name)?;
     if let Some(params) = &call.params {
         arguments(f, params)?;
     }
-    if !call.distinct && call.order_by.is_empty() {
+    // `NOT (SELECT …)` negates; with more parentheses it is the function.
+    let is_not = call.name.name.eq_ignore_ascii_case("not");
+    if !call.distinct && call.order_by.is_empty() && !is_not {
         arguments(f, &call.args)?;
     } else {
         f.write_str(if call.distinct { "(DISTINCT " } else { "(" })?;
@@ -429,6 +482,10 @@ fn call(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
         expr(f, filter, power::ALIAS)?;
         f.write_char(')')?;
     }
+    Ok(())
+}
+
+fn over(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
     match &call.over {
         None => Ok(()),
         Some(Over::Name(window)) => {

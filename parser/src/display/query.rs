@@ -20,6 +20,7 @@ pub(super) fn query(f: &mut Formatter<'_>, query: &Query) -> fmt::Result {
             comma_separated(f, &values.rows, |f, row| parenthesised(f, row))
         }
         Query::Placeholder(inner) => placeholder(f, inner),
+        Query::Tag(tag) => expr(f, tag, power::ALIAS),
     }
 }
 
@@ -59,7 +60,7 @@ fn set(f: &mut Formatter<'_>, set: &SetQuery) -> fmt::Result {
         let needs_parens = match operand {
             Query::Select(select) => takes_what_follows || has_outer_clauses(select),
             Query::Placeholder(_) => at == 0 && set.with.is_some(),
-            Query::Set(_) | Query::Values(_) => true,
+            Query::Set(_) | Query::Values(_) | Query::Tag(_) => true,
         };
         if needs_parens { in_parens(f, operand)? } else { query(f, operand)? }
     }
@@ -328,6 +329,7 @@ fn frame(f: &mut Formatter<'_>, frame: &Frame) -> fmt::Result {
     f.write_str(match frame.unit {
         FrameUnit::Rows => "ROWS ",
         FrameUnit::Range => "RANGE ",
+        FrameUnit::Groups => "GROUPS ",
     })?;
     let Some(end) = &frame.end else { return frame_bound(f, &frame.start) };
     f.write_str("BETWEEN ")?;
@@ -462,6 +464,7 @@ fn source_suffix(f: &mut Formatter<'_>, source: &Source) -> fmt::Result {
     if let Some(sample) = &source.sample {
         f.write_str(" SAMPLE ")?;
         expr(f, &sample.ratio, power::PRODUCT)?;
+        f.write_str(if sample.percent { "%" } else { "" })?;
         if let Some(offset) = &sample.offset {
             f.write_str(" OFFSET ")?;
             expr(f, offset, power::PRODUCT)?;

@@ -171,6 +171,7 @@ impl Parser<'_> {
         match self.nth(1) {
             TokenKind::Keyword(Keyword::From) => false,
             TokenKind::Dot => self.nth(2) == TokenKind::Integer,
+            TokenKind::Keyword(Keyword::In | Keyword::Is) => false,
             _ => self.begins_operand(1),
         }
     }

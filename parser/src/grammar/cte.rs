@@ -9,9 +9,11 @@ impl Parser<'_> {
     /// `WITH [RECURSIVE] …`, with the current token at WITH.
     pub(super) fn with(&mut self) -> Result<With> {
         self.advance();
-        // `WITH recursive AS (…)` names a query so.
-        let recursive =
-            self.is(Keyword::Recursive) && self.nth(1).is_name() && !self.nth_is(1, Keyword::As);
+        // `WITH recursive AS (…)` and `WITH recursive(a) AS (…)` name a query so.
+        let recursive = self.is(Keyword::Recursive)
+            && !self.is_table_cte()
+            && (self.nth(1).is_name() || self.begins_operand_after_name(1))
+            && !self.nth_is(1, Keyword::As);
         if recursive {
             self.advance();
         }

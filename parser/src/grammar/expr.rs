@@ -255,7 +255,8 @@ impl Parser<'_> {
     /// `IN right`, `IN COHORT right`; the word COHORT alone is a column.
     fn in_right_side(&mut self, expr: Box<Expr>, negated: bool) -> Result<ExprKind> {
         let tighter = power::COMPARISON + 1;
-        if self.is(Keyword::Cohort) && self.begins_operand_after_name(1) {
+        let is_call = self.nth(1) == TokenKind::OpenParen && self.nth(2) == TokenKind::CloseParen;
+        if self.is(Keyword::Cohort) && !is_call && self.begins_operand_after_name(1) {
             self.advance();
             return Ok(ExprKind::InCohort { expr, cohort: self.boxed_at(tighter)?, negated });
         }

@@ -168,7 +168,7 @@ impl Parser<'_> {
         let lateral = self.lateral();
         let kind = match self.kind() {
             TokenKind::OpenParen => match self.paren_source()? {
-                Inside::Query(query) => SourceKind::Query(query),
+                Inside::Query(query) => source_of(query),
                 Inside::Join(_) if lateral => return Err(self.unexpected("a query")),
                 Inside::Join(join) if self.at_pivot() => self.pivot(join)?,
                 Inside::Join(join) => {
@@ -348,6 +348,9 @@ impl Parser<'_> {
             TokenKind::OpenBrace => {
                 let kind = self.source_placeholder()?;
                 match kind {
+                    SourceKind::Placeholder(expr) if self.kind() == TokenKind::CloseParen => {
+                        Inside::Query(Query::Placeholder(Box::new(expr)))
+                    }
                     SourceKind::Placeholder(expr) if self.continues_query() => {
                         let first = Query::Placeholder(Box::new(expr));
                         Inside::Query(self.query_rest(None, first, start)?)
@@ -375,7 +378,7 @@ impl Parser<'_> {
                 self.query_rest(None, query, start).map(Inside::Query)
             }
             Inside::Query(query) => {
-                let first = self.source_rest(SourceKind::Query(query), false, start)?;
+                let first = self.source_rest(source_of(query), false, start)?;
                 self.joins(first, start).map(Inside::Join)
             }
             Inside::Join(join) => {
@@ -392,15 +395,21 @@ impl Parser<'_> {
 
     // ----- samples ------------------------------------------------------------------------
 
-    /// `SAMPLE 1/10 [OFFSET 1/2]`.
+    /// `SAMPLE 1/10 [OFFSET 1/2]`, `SAMPLE 10%`.
     fn sample(&mut self) -> Result<Sample> {
         self.advance();
         let ratio = self.sample_ratio()?;
+        let percent = self.eat(TokenKind::Percent);
+        if self.kind() == TokenKind::OpenParen {
+            return Err(SyntaxError::new("a sampling method is not supported", self.span())
+                .hint("Leave it out: SAMPLE keeps whole users, chosen by a hash of their id.")
+                .kind(SyntaxErrorKind::Unsupported));
+        }
         let offset = match self.eat_keyword(Keyword::Offset) {
             true => Some(self.sample_ratio()?),
             false => None,
         };
-        Ok(Sample { ratio, offset })
+        Ok(Sample { ratio, percent, offset })
     }
 
     fn sample_ratio(&mut self) -> Result<Expr> {
@@ -412,21 +421,11 @@ impl Parser<'_> {
                 _ => Err(SyntaxError::new("a dictionary is not a ratio", placeholder.span)),
             };
         }
-        if !self.begins_number(0) {
-            return Err(self.unexpected("a ratio such as 0.1 or 1/10"));
-        }
-        let numerator = self.number(start, false)?;
-        if self.kind() == TokenKind::Percent {
-            let written = self.slice(numerator.span);
-            let ratio = written.parse::<f64>().map(|percent| percent / 100.0);
-            let error =
-                SyntaxError::new("SAMPLE takes a ratio, not a percentage", self.span_from(start))
-                    .kind(SyntaxErrorKind::Unsupported);
-            return Err(match ratio {
-                Ok(ratio) => error.hint(format!("Write {ratio} for {written} percent.")),
-                Err(_) => error,
-            });
-        }
+        let numerator = match self.kind() {
+            TokenKind::Minus | TokenKind::Plus if self.begins_number(1) => self.signed_number()?,
+            _ if self.begins_number(0) => self.number(start, false)?,
+            _ => return Err(self.unexpected("a ratio such as 0.1 or 1/10")),
+        };
         if !self.eat(TokenKind::Slash) {
             return Ok(numerator);
         }
@@ -438,6 +437,14 @@ impl Parser<'_> {
         let kind = ExprKind::Binary(Box::new(numerator), BinaryOp::Divide, Box::new(denominator));
         self.grow()?;
         Ok(Expr::new(kind, self.span_from(start)))
+    }
+}
+
+/// A query in parentheses as a source; a placeholder in them is no other than one without.
+fn source_of(query: Query) -> SourceKind {
+    match query {
+        Query::Placeholder(expr) => SourceKind::Placeholder(*expr),
+        query => SourceKind::Query(query),
     }
 }
 

@@ -140,7 +140,7 @@ impl Parser<'_> {
     }
 
     /// `-1`, `+1`: one constant.
-    fn signed_number(&mut self) -> Result<Expr> {
+    pub(super) fn signed_number(&mut self) -> Result<Expr> {
         let sign = self.advance();
         self.number(sign.span, sign.kind == TokenKind::Minus)
     }

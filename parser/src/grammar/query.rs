@@ -3,7 +3,7 @@
 use super::Parser;
 use crate::Result;
 use crate::ast::{ExprKind, Query, SetKind, SetOperator, SetQuery, Values, With};
-use crate::error::{SyntaxError, SyntaxErrorKind};
+use crate::error::SyntaxError;
 use crate::span::Span;
 use crate::token::{Keyword, TokenKind};
 
@@ -22,11 +22,7 @@ impl Parser<'_> {
     /// What a whole text can be.
     pub(super) fn top_level_query(&mut self) -> Result<Query> {
         match self.kind() {
-            TokenKind::TagOpen => {
-                Err(SyntaxError::new("a render tag is not a query here", self.span())
-                    .hint("Select it: SELECT <Tag …/>.")
-                    .kind(SyntaxErrorKind::Unsupported))
-            }
+            TokenKind::TagOpen => Ok(Query::Tag(Box::new(self.tag_operand()?))),
             TokenKind::Keyword(Keyword::Values) => self.values(),
             TokenKind::Keyword(Keyword::Select | Keyword::With)
             | TokenKind::OpenParen
@@ -53,6 +49,16 @@ impl Parser<'_> {
             ) => false,
             TokenKind::Keyword(_) => true,
             _ => self.begins_operand(distance + 1),
+        }
+    }
+
+    /// The same, or `(select 1) union all …`.
+    pub(super) fn begins_query_or_set(&self, distance: usize) -> bool {
+        match self.nth(distance) {
+            TokenKind::OpenParen | TokenKind::OpenBrace => {
+                self.nth_continues_query(self.past_bracket(distance))
+            }
+            _ => self.begins_query(distance),
         }
     }
 

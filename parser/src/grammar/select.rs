@@ -125,7 +125,9 @@ impl Parser<'_> {
                         TokenKind::OpenParen | TokenKind::OpenBrace | TokenKind::TagOpen
                     )
             }
-            TokenKind::Keyword(keyword) => keyword.begins_clause() && !self.begins_operand(0),
+            TokenKind::Keyword(keyword) => {
+                keyword.begins_clause() && (!self.begins_operand(0) || self.begins_number(1))
+            }
             _ => false,
         }
     }

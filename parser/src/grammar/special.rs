@@ -31,7 +31,8 @@ impl Parser<'_> {
         let operand: Production<Self> = match keyword {
             Keyword::Null => Self::null,
             Keyword::Inf | Keyword::Infinity | Keyword::NaN => Self::unsigned_number,
-            Keyword::Not if is_call && !self.begins_query(2) => Self::not_call,
+            // `NOT (a) = b` is `(NOT a) = b`: before a parenthesis the word is a function.
+            Keyword::Not if is_call && !self.begins_query_or_set(2) => return None,
             Keyword::Not if self.negates(1) => return Some(SpecialForm::Prefix(Self::not_prefix)),
             Keyword::Case if self.tokens[self.at].link > 0 => Self::case,
             Keyword::Cast if is_call => Self::cast,
@@ -77,11 +78,24 @@ impl Parser<'_> {
 
     /// Whether NOT before this token negates, rather than being a name itself.
     fn negates(&self, distance: usize) -> bool {
+        use Keyword::{Asc, Ascending, Desc, Descending, Else, End, Final, Not, Then, When};
         match self.nth(distance) {
-            TokenKind::Keyword(Keyword::Not) => true,
-            TokenKind::Keyword(word) if word.follows_operand() => self.is_function_word(distance),
+            TokenKind::Keyword(Not | Asc | Ascending | Desc | Descending | Final) => true,
+            TokenKind::Keyword(When | Then | Else | End) => false,
+            TokenKind::Keyword(word) if word.follows_operand() => {
+                self.is_function_word(distance) || self.ends_list(distance + 1)
+            }
             _ => self.begins_operand(distance),
         }
+    }
+
+    /// Whether nothing of an expression can stand there.
+    fn ends_list(&self, distance: usize) -> bool {
+        use TokenKind as T;
+        matches!(
+            self.nth(distance),
+            T::End | T::Semicolon | T::Comma | T::CloseParen | T::CloseBracket | T::CloseBrace
+        )
     }
 
     fn not_prefix(&mut self) -> Result<Expr> {
@@ -90,22 +104,6 @@ impl Parser<'_> {
         let operand = self.expr_at(power::NOT)?;
         self.grow()?;
         Ok(Expr::new(ExprKind::Not(Box::new(operand)), self.span_from(start)))
-    }
-
-    /// `NOT (a) = b` is `(NOT a) = b`: before a parenthesis the word is a function. With one
-    /// plain argument the function is the operator.
-    fn not_call(&mut self) -> Result<Expr> {
-        let token = self.advance();
-        let name = self.ident_of(token)?;
-        let call = self.call(name)?;
-        let span = call.span;
-        let kind = match call.kind {
-            ExprKind::Call(mut call) if call.is_plain() && call.args.len() == 1 => {
-                call.args.pop().map(|arg| ExprKind::Not(Box::new(arg)))
-            }
-            kind => Some(kind),
-        };
-        kind.map(|kind| Expr::new(kind, span)).ok_or_else(|| self.unexpected("an expression"))
     }
 
     // ----- CASE ---------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 use super::Parser;
 use crate::Result;
 use crate::ast::{Frame, FrameBound, FrameUnit, WindowSpec};
-use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::token::{Keyword, TokenKind};
 
 impl Parser<'_> {
@@ -20,22 +19,25 @@ impl Parser<'_> {
         let unit = match self.keyword() {
             Some(Keyword::Rows) => Some(FrameUnit::Rows),
             Some(Keyword::Range) => Some(FrameUnit::Range),
+            None if self.at_groups() => Some(FrameUnit::Groups),
             _ => None,
         };
         if let Some(unit) = unit {
             self.advance();
             spec.frame = Some(self.frame(unit)?);
         }
-        if self.slice(self.span()).eq_ignore_ascii_case("groups") {
-            return Err(SyntaxError::new("GROUPS frames are not supported", self.span())
-                .hint("Frames count ROWS or a RANGE of values.")
-                .kind(SyntaxErrorKind::Unsupported));
-        }
         if self.kind() != TokenKind::CloseParen {
-            return Err(self.unexpected("PARTITION BY, ORDER BY, ROWS, RANGE or `)`"));
+            return Err(self.unexpected("PARTITION BY, ORDER BY, ROWS, RANGE, GROUPS or `)`"));
         }
         self.advance();
         Ok(spec)
+    }
+
+    /// HogQL has no such word, so it is one only where nothing else can stand.
+    fn at_groups(&self) -> bool {
+        self.kind() == TokenKind::Name
+            && self.slice(self.span()).eq_ignore_ascii_case("groups")
+            && self.nth(1) != TokenKind::CloseParen
     }
 
     fn frame(&mut self, unit: FrameUnit) -> Result<Frame> {

@@ -168,7 +168,7 @@ fn operators(inner: BoxedStrategy<Expr>) -> BoxedStrategy<ExprKind> {
     let one = || inner.clone().prop_map(boxed);
     prop_oneof![
         one().prop_map(ExprKind::Negate),
-        one().prop_map(ExprKind::Not),
+        one().prop_map(not),
         (one(), ident()).prop_map(|(e, alias)| ExprKind::Alias(e, alias)),
         (one(), binary_op(), one()).prop_map(|(a, op, b)| ExprKind::Binary(a, op, b)),
         (one(), binary_op(), one()).prop_map(|(a, op, b)| ExprKind::Binary(a, op, b)),
@@ -197,6 +197,22 @@ fn operators(inner: BoxedStrategy<Expr>) -> BoxedStrategy<ExprKind> {
         one().prop_map(ExprKind::IgnoreNulls),
     ]
     .boxed()
+}
+
+/// Before a parenthesis that holds no query, NOT is the function of that name.
+fn not(inner: Box<Expr>) -> ExprKind {
+    let negation = ExprKind::Not(inner);
+    let text = at(negation.clone()).to_string();
+    let is_function = text.starts_with("NOT (")
+        && !text.starts_with("NOT (SELECT ")
+        && !text.starts_with("NOT (WITH ");
+    match negation {
+        ExprKind::Not(inner) if is_function => {
+            let name = Ident::new("not", Span::default());
+            ExprKind::Call(Box::new(Call::new(name, vec![*inner])))
+        }
+        negation => negation,
+    }
 }
 
 /// Chains are flat, whatever parentheses the text had.
@@ -368,7 +384,7 @@ fn window_spec(inner: BoxedStrategy<Expr>) -> BoxedStrategy<WindowSpec> {
         inner.clone().prop_map(|offset| FrameBound::Preceding(boxed(offset))),
         inner.clone().prop_map(|offset| FrameBound::Following(boxed(offset))),
     ];
-    let unit = prop::sample::select(vec![FrameUnit::Rows, FrameUnit::Range]);
+    let unit = prop::sample::select(vec![FrameUnit::Rows, FrameUnit::Range, FrameUnit::Groups]);
     let frame =
         (unit, bound.clone(), of(bound)).prop_map(|(unit, start, end)| Frame { unit, start, end });
     (vec(inner.clone(), 0..2), vec(order_by(inner), 0..2), of(frame))
@@ -543,7 +559,9 @@ fn sample(inner: BoxedStrategy<Expr>) -> BoxedStrategy<Sample> {
             inner.clone().prop_map(|expr| at(ExprKind::Placeholder(boxed(expr)))),
         ]
     };
-    (ratio(), of(ratio())).prop_map(|(ratio, offset)| Sample { ratio, offset }).boxed()
+    (ratio(), any::<bool>(), of(ratio()))
+        .prop_map(|(ratio, percent, offset)| Sample { ratio, percent, offset })
+        .boxed()
 }
 
 fn join(inner: BoxedStrategy<Expr>, nested: BoxedStrategy<Query>) -> BoxedStrategy<Join> {
