@@ -18,6 +18,7 @@ mod pivot;
 mod query;
 mod select;
 mod special;
+mod statement;
 mod tag;
 mod tail;
 mod template;
@@ -26,7 +27,7 @@ mod window;
 
 pub(crate) use expr::{op_power, power};
 
-use crate::ast::{Expr, Ident, Query};
+use crate::ast::{Expr, Ident, Query, Statement, TypeName};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::lexer::{StringKind, tokenize, unescape};
 use crate::limits::{HEIGHT_MAX, NESTING_MAX};
@@ -67,6 +68,35 @@ impl<'a> Parser<'a> {
             lifted: query::Lifted::Nothing,
             offset_was_pair: false,
         })
+    }
+
+    pub(crate) fn whole_statement(mut self) -> Result<Statement> {
+        let statement = self.statement()?;
+        self.eat(TokenKind::Semicolon);
+        self.expect_end()?;
+        Ok(statement)
+    }
+
+    /// Statements with semicolons between them; empty ones are left out.
+    pub(crate) fn statements(mut self) -> Result<Vec<Statement>> {
+        let mut statements = Vec::new();
+        loop {
+            while self.eat(TokenKind::Semicolon) {}
+            if self.kind() == TokenKind::End {
+                return Ok(statements);
+            }
+            (self.nesting, self.height) = (0, 0);
+            statements.push(self.statement()?);
+            if !matches!(self.kind(), TokenKind::Semicolon | TokenKind::End) {
+                return Err(self.unexpected("the end"));
+            }
+        }
+    }
+
+    pub(crate) fn whole_type(mut self) -> Result<TypeName> {
+        let name = self.type_name()?;
+        self.expect_end()?;
+        Ok(name)
     }
 
     pub(crate) fn whole_query(mut self) -> Result<Query> {

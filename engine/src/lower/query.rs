@@ -8,7 +8,7 @@ use hedgerow_parser::{Span, ast};
 
 use super::expr::Lowering;
 use super::scope::{Cte, Ctes, Relation, Scope};
-use super::{Environment, Lowered, OutputColumn, select, subquery};
+use super::{Environment, Lowered, OutputColumn, placeholder, select, subquery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{PlanContext, Typed};
 use crate::types::Type;
@@ -37,13 +37,8 @@ pub(super) fn lower_in(
             set_query(env, &ctes, set)
         }
         ast::Query::Values(values) => self::values(env, ctes, values),
-        ast::Query::Placeholder(expr) => Err(unresolved_placeholder(expr)),
+        ast::Query::Placeholder(expr) => placeholder::lower_query(env, ctes, expr),
     }
-}
-
-/// The error for a `{name}` that nobody gave a value.
-pub(super) fn unresolved_placeholder(expr: &ast::Expr) -> Error {
-    Error::new(ErrorKind::Parameter, format!("unresolved placeholder: {{{expr}}}")).at(expr.span)
 }
 
 /// The scope that a WITH clause opens. Each entry sees the earlier ones and everything outside.
