@@ -55,14 +55,6 @@ impl Parser<'_> {
             && self.slice(token.span).eq_ignore_ascii_case(word)
     }
 
-    fn eat_word(&mut self, word: &str) -> bool {
-        let found = self.nth_is_word(0, word);
-        if found {
-            self.advance();
-        }
-        found
-    }
-
     /// Consumes all of the words, or nothing.
     fn eat_words(&mut self, words: &[&str]) -> bool {
         let found = words.iter().enumerate().all(|(at, word)| self.nth_is_word(at, word));
@@ -179,9 +171,9 @@ impl Parser<'_> {
             if self.eat_word("SETTINGS") {
                 return Ok(Show::Settings(self.pattern()?));
             }
-            if self.eat_word("COLUMNS") {
-                if !self.eat_word("FROM") {
-                    self.expect_word("IN").map_err(|_| self.unexpected("FROM and a table"))?;
+            if self.eat_keyword(Keyword::Columns) {
+                if !self.eat_keyword(Keyword::From) {
+                    self.expect_keyword(Keyword::In, "FROM and a table")?;
                 }
                 let table = self.dotted_name("a table")?;
                 return Ok(Show::Columns(table, self.pattern()?));
@@ -235,7 +227,7 @@ impl Parser<'_> {
         }
         let two_words = self.nth_is_word(0, "TIME") && self.nth_is_word(1, "ZONE");
         let name = self.setting_name("a setting")?;
-        if !two_words && !self.eat(TokenKind::Eq) && !self.eat_word("TO") {
+        if !two_words && !self.eat(TokenKind::Eq) && !self.eat_keyword(Keyword::To) {
             return Err(self.unexpected("`=` or TO"));
         }
         let ends = matches!(self.nth(1), TokenKind::End | TokenKind::Semicolon);
@@ -352,7 +344,7 @@ impl Parser<'_> {
         const CONSTRAINTS: [&str; 8] =
             ["NOT", "DEFAULT", "PRIMARY", "UNIQUE", "REFERENCES", "CHECK", "GENERATED", "COLLATE"];
         let ty = self.short_type_name()?;
-        self.eat_word("NULL");
+        self.eat_keyword(Keyword::Null);
         if let Some(word) = CONSTRAINTS.iter().find(|word| self.nth_is_word(0, word)) {
             let message = format!("column constraint {word} is not available");
             return Err(SyntaxError::new(message, self.span())
@@ -528,7 +520,7 @@ impl Parser<'_> {
         if self.nth(1).is_name() {
             self.eat_word("PREPARE");
         }
-        if self.eat_word("ALL") {
+        if self.eat_keyword(Keyword::All) {
             return Ok(StatementKind::Deallocate(None));
         }
         let name = self.ident("the statement's name or ALL")?;
@@ -554,6 +546,8 @@ fn everything_from(table: Name, span: Span) -> Query {
         alias: None,
         columns: Vec::new(),
         sample: None,
+        lateral: false,
+        ordinality: false,
         span,
     })));
     Query::Select(Box::new(select))
