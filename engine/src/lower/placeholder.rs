@@ -129,7 +129,9 @@ fn meaning<'a>(env: &'a Environment<'_>, content: &'a ast::Expr) -> Result<Meani
 pub(super) fn unresolved(content: &ast::Expr) -> Error {
     let error = Error::new(ErrorKind::Parameter, format!("Unresolved placeholder: {{{content}}}"));
     let error = error.at(content.span);
-    let ast::ExprKind::Field(name) = &content.kind else { return error };
+    let ast::ExprKind::Field(name) = &content.kind else {
+        return error.hint("Compute around it: {variables.n} + 1.");
+    };
     match name.as_slice() {
         [first, rest @ ..] if first.name == "variables" && !rest.is_empty() => {
             let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();

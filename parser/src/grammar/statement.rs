@@ -343,7 +343,10 @@ impl Parser<'_> {
     fn column_type(&mut self) -> Result<TypeName> {
         const CONSTRAINTS: [&str; 8] =
             ["NOT", "DEFAULT", "PRIMARY", "UNIQUE", "REFERENCES", "CHECK", "GENERATED", "COLLATE"];
-        let ty = self.short_type_name()?;
+        let ty = match self.nth(1) {
+            TokenKind::OpenParen => self.type_name()?,
+            _ => self.short_type_name()?,
+        };
         self.eat_keyword(Keyword::Null);
         if let Some(word) = CONSTRAINTS.iter().find(|word| self.nth_is_word(0, word)) {
             let message = format!("column constraint {word} is not available");
