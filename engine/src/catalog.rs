@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
+use hedgerow_parser::Span;
 use hedgerow_parser::ast::Ident;
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
-use crate::storage::{EventStore, ProjectId, Properties, Snapshot};
+use crate::storage::{Definitions, EventStore, ProjectId, Properties, Snapshot, ViewDefinition};
 
+pub(crate) mod made;
 mod properties;
 mod system;
 
@@ -55,27 +57,65 @@ pub fn is_hidden(field: &Field) -> bool {
     field.metadata().contains_key(HIDDEN)
 }
 
-/// The tables of one project at one version of the store.
+/// The tables and views of one project at one version of the store.
 #[derive(Debug)]
 pub struct Catalog {
     tables: BTreeMap<String, Arc<Table>>,
     properties: Option<(Arc<Snapshot>, ProjectId)>,
+    definitions: Arc<Definitions>,
 }
 
+/// Names that Hedgerow keeps for tables of its own, those to come included.
+const RESERVED: &[&str] = &[
+    "cohorts",
+    "cohort_people",
+    "events",
+    "groups",
+    "heatmaps",
+    "logs",
+    "person_distinct_ids",
+    "persons",
+    "session_replay_events",
+    "sessions",
+    "static_cohort_people",
+];
+
+/// The longest name of a view or table.
+const NAME_BYTES_MAX: usize = 128;
+
 impl Catalog {
-    /// The catalog of `project` at `snapshot`.
-    pub fn new(store: &EventStore, snapshot: &Arc<Snapshot>, project: ProjectId) -> Self {
+    /// The catalog of `project` at `snapshot`, with the views and tables made in it.
+    ///
+    /// # Errors
+    /// `Storage` when a definition cannot be read.
+    pub(crate) fn new(
+        store: &EventStore,
+        snapshot: &Arc<Snapshot>,
+        project: ProjectId,
+        definitions: &Arc<Definitions>,
+    ) -> Result<Self> {
         let events = Table {
             name: "events".to_owned(),
             doc: "One row per event that the product sent.",
             provider: store.events(snapshot, project),
         };
         let properties = properties::table(Arc::clone(snapshot), project);
-        let tables = [events, properties].into_iter().chain(system::tables());
-        Self {
-            tables: tables.map(|table| (table.name.clone(), Arc::new(table))).collect(),
-            properties: Some((Arc::clone(snapshot), project)),
+        let mut tables: BTreeMap<String, Arc<Table>> = [events, properties]
+            .into_iter()
+            .chain(system::tables())
+            .map(|table| (table.name.clone(), Arc::new(table)))
+            .collect();
+        for (name, definition) in &definitions.tables {
+            let schema = made::schema(name, definition)?;
+            let provider = store.table(project, name, &definition.folder, schema);
+            let table = Table { name: name.clone(), doc: "A table made with SQL.", provider };
+            tables.insert(name.clone(), Arc::new(table));
         }
+        Ok(Self {
+            tables,
+            properties: Some((Arc::clone(snapshot), project)),
+            definitions: Arc::clone(definitions),
+        })
     }
 
     /// A catalog without product tables, for queries over constants.
@@ -83,6 +123,7 @@ impl Catalog {
         Self {
             tables: system::tables().into_iter().map(|t| (t.name.clone(), Arc::new(t))).collect(),
             properties: None,
+            definitions: Arc::default(),
         }
     }
 
@@ -109,27 +150,82 @@ impl Catalog {
         None
     }
 
+    /// What users made.
+    pub(crate) fn definitions(&self) -> &Arc<Definitions> {
+        &self.definitions
+    }
+
+    /// The view a dotted name means, with its plain name.
+    pub(crate) fn view(&self, name: &[Ident]) -> Option<(&String, &ViewDefinition)> {
+        self.definitions.views.get_key_value(&plain_name(name))
+    }
+
     /// The table a dotted name means. The schemas `public` and `posthog` both hold the product
     /// tables.
     ///
     /// # Errors
     /// `UnknownTable`, with the nearest name as a hint.
     pub fn resolve(&self, name: &[Ident]) -> Result<&Arc<Table>> {
-        let parts: Vec<&str> = name.iter().map(|part| part.name.as_str()).collect();
-        let plain = match parts.as_slice() {
-            ["public" | "posthog", rest @ ..] if !rest.is_empty() => rest.join("."),
-            all => all.join("."),
+        let plain = plain_name(name);
+        self.tables.get(&plain).ok_or_else(|| self.unknown(name))
+    }
+
+    /// The error for a name that no table and no view has.
+    pub(crate) fn unknown(&self, name: &[Ident]) -> Error {
+        let plain = plain_name(name);
+        let error = Error::new(ErrorKind::UnknownTable, format!("no table named {plain}"));
+        let known = self.tables.keys().chain(self.definitions.views.keys());
+        let error = match did_you_mean(&plain, known.map(String::as_str)) {
+            Some(hint) => error.hint(hint),
+            None => error,
         };
-        self.tables.get(&plain).ok_or_else(|| {
-            let error = Error::new(ErrorKind::UnknownTable, format!("no table named {plain}"));
-            let error = match did_you_mean(&plain, self.tables.keys().map(String::as_str)) {
-                Some(hint) => error.hint(hint),
-                None => error,
-            };
-            match (name.first(), name.last()) {
-                (Some(first), Some(last)) => error.at(first.span.to(last.span)),
-                _ => error,
+        error.at(span_of(name))
+    }
+
+    /// The plain name under which something new can be made.
+    ///
+    /// # Errors
+    /// `NotAllowed` for a name that Hedgerow keeps, or in a schema of its own;
+    /// `InvalidArgument` for one that tools could not write.
+    pub(crate) fn new_name(name: &[Ident]) -> Result<String> {
+        let span = span_of(name);
+        let plain = match name {
+            [only] => &only.name,
+            [schema, last] if matches!(schema.name.as_str(), "public" | "posthog") => &last.name,
+            _ => {
+                let message = "views and tables are made in the schema public";
+                return Err(Error::new(ErrorKind::NotAllowed, message).at(span));
             }
-        })
+        };
+        if RESERVED.contains(&plain.as_str()) || plain.to_lowercase().starts_with("pg_") {
+            let message = format!("{plain} is a name that Hedgerow keeps for itself");
+            return Err(Error::new(ErrorKind::NotAllowed, message)
+                .at(span)
+                .hint("Choose another."));
+        }
+        let strange = |c: char| c.is_control() || c == '.';
+        if plain.is_empty() || plain.len() > NAME_BYTES_MAX || plain.chars().any(strange) {
+            let message = format!("not a name for a view or table: '{}'", plain.escape_debug());
+            let hint = format!("A name has 1 to {NAME_BYTES_MAX} bytes and no dot.");
+            return Err(Error::new(ErrorKind::InvalidArgument, message).at(span).hint(hint));
+        }
+        Ok(plain.clone())
+    }
+}
+
+/// The name without the schemas that mean nothing.
+pub(crate) fn plain_name(name: &[Ident]) -> String {
+    let parts: Vec<&str> = name.iter().map(|part| part.name.as_str()).collect();
+    match parts.as_slice() {
+        ["public" | "posthog", rest @ ..] if !rest.is_empty() => rest.join("."),
+        all => all.join("."),
+    }
+}
+
+/// Where a dotted name stands.
+pub(crate) fn span_of(name: &[Ident]) -> Span {
+    match (name.first(), name.last()) {
+        (Some(first), Some(last)) => first.span.to(last.span),
+        _ => Span::default(),
     }
 }

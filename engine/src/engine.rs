@@ -1,6 +1,7 @@
 //! The engine: opens the store, assembles what sessions share, owns the query threads.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::execution::SessionState;
@@ -14,7 +15,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::execute::fill::Planner;
 use crate::session::{Session, SessionOptions};
-use crate::storage::{EventStore, Location, ProjectId};
+use crate::storage::{Definitions, EventStore, Location, ProjectId};
 
 /// Planning recurses over expressions as deep as the parser's limits allow.
 const QUERY_STACK_BYTES: usize = 16 << 20;
@@ -26,12 +27,14 @@ pub struct EngineOptions {
     pub query_memory_bytes_max: usize,
     /// Threads that run queries; also the number of partitions a plan is cut into.
     pub query_threads: usize,
+    /// The folder that COPY may write to; none means that it may not.
+    pub export_folder: Option<PathBuf>,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { query_memory_bytes_max: 4 << 30, query_threads: threads }
+        Self { query_memory_bytes_max: 4 << 30, query_threads: threads, export_folder: None }
     }
 }
 
@@ -41,6 +44,7 @@ pub struct Engine {
     /// None for an engine that answers only queries over constants.
     store: Option<EventStore>,
     state: SessionState,
+    export_folder: Option<PathBuf>,
     /// Always present; an Option so that it can be shut down when the engine is dropped.
     query_runtime: Option<Runtime>,
 }
@@ -89,7 +93,12 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|error| Error::internal("cannot start query threads").caused_by(error))?;
-        Ok(Arc::new(Self { store, state, query_runtime: Some(query_runtime) }))
+        Ok(Arc::new(Self {
+            store,
+            state,
+            export_folder: options.export_folder.clone(),
+            query_runtime: Some(query_runtime),
+        }))
     }
 
     /// The store underneath, for import and upkeep.
@@ -113,11 +122,28 @@ impl Engine {
     pub(crate) async fn catalog(&self, project: ProjectId) -> Result<Catalog> {
         match &self.store {
             Some(store) => {
-                let snapshot = store.snapshot().await?;
-                Ok(Catalog::new(store, &snapshot, project))
+                let definitions = store.definitions(project).await?.definitions;
+                self.catalog_with(project, &definitions).await
             }
             None => Ok(Catalog::without_store()),
         }
+    }
+
+    /// The tables of a project as they are now, with these views and tables of users.
+    pub(crate) async fn catalog_with(
+        &self,
+        project: ProjectId,
+        definitions: &Arc<Definitions>,
+    ) -> Result<Catalog> {
+        match &self.store {
+            Some(store) => Catalog::new(store, &store.snapshot().await?, project, definitions),
+            None => Ok(Catalog::without_store()),
+        }
+    }
+
+    /// The folder that COPY may write to.
+    pub(crate) fn export_folder(&self) -> Option<&Path> {
+        self.export_folder.as_deref()
     }
 
     /// What one query is planned with; its clock stands still from here on.

@@ -62,6 +62,18 @@ pub enum ErrorKind {
     DivisionByZero,
     /// A scalar subquery with more than one row.
     Cardinality,
+    /// A view, table or file that is already there.
+    AlreadyExists,
+    /// Others depend on it.
+    InUse,
+    /// A view where a table is wanted, or the other way round.
+    WrongObject,
+    /// Something that this server is not allowed to do.
+    NotAllowed,
+    /// No prepared statement of that name.
+    UnknownStatement,
+    /// A prepared statement of that name is already there.
+    DuplicateStatement,
     /// A parameter without a value, or with one too many.
     Parameter,
     /// No such cohort or action.

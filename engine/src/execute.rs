@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::execution::SessionState;
-use datafusion::physical_plan::execute_stream;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::runtime::Handle;
@@ -23,6 +23,14 @@ use crate::storage::{ProjectId, check_project};
 /// Batches that may wait for a slow client before the query pauses.
 const BATCHES_AHEAD: usize = 2;
 
+/// A plan that may run: it reads one project's rows and no others.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) physical: Arc<dyn ExecutionPlan>,
+    pub(crate) schema: SchemaRef,
+    context: Arc<TaskContext>,
+}
+
 /// The columns a client sees. All are nullable: what a plan can prove about NULL is not part
 /// of the promise.
 pub(crate) fn output_schema(lowered: &Lowered) -> SchemaRef {
@@ -30,37 +38,53 @@ pub(crate) fn output_schema(lowered: &Lowered) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// Starts a lowered query. The work happens on the runtime of `query_threads` and stops when
-/// the stream is dropped; a slow reader slows it down instead of filling memory.
-pub(crate) async fn execute(
+/// Optimizes a lowered query and decides how it runs.
+pub(crate) async fn plan(
     state: &SessionState,
-    lowered: Lowered,
+    lowered: &Lowered,
     project: ProjectId,
-    query_threads: &Handle,
-) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let schema = output_schema(&lowered);
-    let plan = state.create_physical_plan(&lowered.plan).await?;
-    check_project(&plan, project)?;
-    for plan in shared::plan_shared(&plan, state).await? {
+) -> Result<Plan> {
+    let physical = state.create_physical_plan(&lowered.plan).await?;
+    check_project(&physical, project)?;
+    for plan in shared::plan_shared(&physical, state).await? {
         check_project(&plan, project)?;
     }
-    let mut batches = execute_stream(plan, state.task_ctx())?;
-    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-    let work = query_threads.spawn(async move {
-        while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(Error::from).and_then(|batch| relabel(batch, &schema));
-            let failed = batch.is_err();
-            if sender.send(batch).await.is_err() || failed {
-                return;
+    Ok(Plan { physical, schema: output_schema(lowered), context: state.task_ctx() })
+}
+
+impl Plan {
+    /// Runs on the caller's thread: for statements that take the rows themselves.
+    pub(crate) fn batches(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let schema = Arc::clone(&self.schema);
+        let batches = execute_stream(Arc::clone(&self.physical), Arc::clone(&self.context))?;
+        let batches = batches
+            .map(move |batch| batch.map_err(Error::from).and_then(|batch| relabel(batch, &schema)));
+        Ok(batches.boxed())
+    }
+
+    /// Runs on the runtime of `query_threads` and stops when the stream is dropped; a slow
+    /// reader slows it down instead of filling memory.
+    pub(crate) fn start(
+        &self,
+        query_threads: &Handle,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let mut batches = self.batches()?;
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        let work = query_threads.spawn(async move {
+            while let Some(batch) = batches.next().await {
+                let failed = batch.is_err();
+                if sender.send(batch).await.is_err() || failed {
+                    return;
+                }
             }
-        }
-    });
-    let work = AbortOnDropHandle::new(work);
-    let stream = ReceiverStream::new(receiver)
-        .map(Some)
-        .chain(futures::stream::once(ended(work)))
-        .filter_map(|batch| async { batch });
-    Ok(stream.boxed())
+        });
+        let work = AbortOnDropHandle::new(work);
+        let stream = ReceiverStream::new(receiver)
+            .map(Some)
+            .chain(futures::stream::once(ended(work)))
+            .filter_map(|batch| async { batch });
+        Ok(stream.boxed())
+    }
 }
 
 /// Waits for the work, so that a panic in it becomes an error and not a short answer.

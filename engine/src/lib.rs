@@ -1,5 +1,6 @@
 //! The engine: everything that knows what HogQL means. It speaks Arrow and knows no protocol.
 
+mod answer;
 pub mod catalog;
 pub mod demo;
 pub mod editor;
@@ -11,11 +12,13 @@ pub mod ingest;
 mod lower;
 pub mod session;
 pub mod settings;
+mod statement;
 pub mod storage;
 pub mod types;
 
+pub use answer::{Done, Notice, ResultStream};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Error, ErrorKind, Result};
-pub use session::{Notice, ResultStream, Session, SessionOptions, Statement, TableInfo};
+pub use session::{Session, SessionOptions, Statement, TableInfo};
 pub use storage::{EventStore, Location, ProjectId};
 pub use types::Type;

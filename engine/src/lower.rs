@@ -11,17 +11,18 @@
 //! Aliases are inlined: `a` in `select f(x) as a … where a > 1` becomes `f(x)`, and the optimizer
 //! computes common subexpressions once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr as logical;
 use hedgerow_parser::{Span, ast};
 
+use crate::answer::Notice;
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::shared::SharedQuery;
-use crate::session::Notice;
+use crate::functions::PlanContext;
 use crate::settings::Settings;
 use crate::types::Type;
 
@@ -32,12 +33,14 @@ mod decorrelate;
 mod expr;
 mod fill;
 mod from;
+mod insert;
 mod join;
 mod limit;
 mod operators;
 mod order;
 mod outer;
 mod pivot;
+mod placeholder;
 mod property;
 mod query;
 mod recursion;
@@ -50,8 +53,12 @@ mod star;
 mod subquery;
 mod table_function;
 mod unpivot;
+mod view;
 mod volatile;
 mod window;
+
+pub(crate) use insert::Target;
+pub(crate) use view::{define, lower_alone as lower_view};
 
 /// A plan with the columns a user sees of it.
 #[derive(Debug, Clone)]
@@ -78,6 +85,9 @@ pub(crate) struct Environment<'a> {
     warnings: RefCell<Vec<Warning>>,
     /// Queries that may be read several times, see [`shared`].
     shared: RefCell<Vec<Arc<SharedQuery>>>,
+    views: view::Views,
+    /// Inside the value of a placeholder.
+    in_placeholder: Cell<bool>,
 }
 
 /// Something that is allowed and hardly meant, and where it stands.
@@ -107,6 +117,8 @@ impl<'a> Environment<'a> {
             next_id: RefCell::new(0),
             warnings: RefCell::default(),
             shared: RefCell::default(),
+            views: view::Views::default(),
+            in_placeholder: Cell::new(false),
         }
     }
 
@@ -148,6 +160,23 @@ impl<'a> Environment<'a> {
 /// The Postgres protocol counts parameters in 16 bits.
 const PARAMS_MAX: usize = 65_535;
 
+/// What is lowered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Task<'a> {
+    Query(&'a ast::Query),
+    /// The rows of a query, brought to the columns of a table.
+    Insert(&'a ast::Query, &'a [Target]),
+}
+
+impl Task<'_> {
+    fn lower(&self, env: &Environment<'_>) -> Result<Lowered> {
+        match self {
+            Self::Query(query) => query::lower(env, query),
+            Self::Insert(source, targets) => insert::lower(env, source, targets),
+        }
+    }
+}
+
 /// A lowered query and the types its parameters turned out to have.
 pub(crate) struct Analysis {
     pub(crate) lowered: Lowered,
@@ -158,7 +187,7 @@ pub(crate) struct Analysis {
 /// Lowers a query whose parameters have at most types. Parameters whose use does not decide
 /// their type are strings, as in PostgreSQL.
 pub(crate) fn analyse(
-    query: &ast::Query,
+    task: Task<'_>,
     catalog: &Catalog,
     settings: &Settings,
     declared: &[Option<Type>],
@@ -167,7 +196,7 @@ pub(crate) fn analyse(
         declared.iter().map(|ty| ty.clone().map_or(Param::Untyped, Param::Typed)).collect();
     loop {
         let env = Environment::new(catalog, settings, params);
-        let lowered = query::lower(&env, query)?;
+        let lowered = task.lower(&env)?;
         params = env.params.into_inner();
         let warnings = env.warnings.into_inner();
         if !params.iter().any(|param| matches!(param, Param::Untyped)) {
@@ -193,7 +222,7 @@ impl Param {
 
 /// Lowers a query with a value for each of its parameters.
 pub(crate) fn lower(
-    query: &ast::Query,
+    task: Task<'_>,
     catalog: &Catalog,
     settings: &Settings,
     params: Vec<(Type, ScalarValue)>,
@@ -201,7 +230,7 @@ pub(crate) fn lower(
     let params: Vec<Param> = params.into_iter().map(|(ty, v)| Param::Bound(ty, v)).collect();
     let count = params.len();
     let env = Environment::new(catalog, settings, params);
-    let lowered = query::lower(&env, query)?;
+    let lowered = task.lower(&env)?;
     let used = env.params.borrow().len();
     if used > count {
         let message = format!("the query has {used} parameters, {count} values were given");
@@ -209,4 +238,52 @@ pub(crate) fn lower(
     }
     let warnings = env.warnings.into_inner();
     Ok((lowered, warnings.into_iter().map(|warning| warning.notice).collect()))
+}
+
+/// The values of constant expressions, as these types.
+///
+/// # Errors
+/// `InvalidArgument` for an expression that depends on anything; `TypeMismatch`.
+pub(crate) fn constants(
+    exprs: &[ast::Expr],
+    types: &[Type],
+    settings: &Settings,
+) -> Result<Vec<ScalarValue>> {
+    let catalog = Catalog::without_store();
+    let env = Environment::new(&catalog, settings, Vec::new());
+    let ctes = scope::Ctes { parent: None, entries: std::collections::HashMap::new(), outer: None };
+    let mut values = Vec::with_capacity(exprs.len());
+    for (expr, ty) in exprs.iter().zip(types) {
+        let mut outside = scope::Scope::new(&env, &ctes)?;
+        let mut lowering = expr::Lowering::new(&mut outside);
+        let typed = lowering.lower(expr)?;
+        let typed = PlanContext::coerce(&lowering, typed, ty)?;
+        let value = expr::constant(&typed.expr).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidArgument, "a parameter's value must be a constant")
+                .at(expr.span)
+        })?;
+        values.push(value.cast_to(&ty.to_arrow())?);
+    }
+    Ok(values)
+}
+
+/// Checks that SET can take an expression as the value of a placeholder.
+///
+/// # Errors
+/// `Unsupported` for placeholders and parameters in it.
+pub(crate) fn check_placeholder_value(value: &ast::Expr) -> Result<()> {
+    let mut inner: Option<Span> = None;
+    hedgerow_parser::walk(value, &mut |expr| {
+        if matches!(expr.kind, ast::ExprKind::Placeholder(_)) {
+            inner.get_or_insert(expr.span);
+        }
+        true
+    });
+    match inner {
+        None => Ok(()),
+        Some(span) => {
+            let message = "the value of a placeholder cannot use another placeholder";
+            Err(Error::unsupported(message).at(span))
+        }
+    }
 }

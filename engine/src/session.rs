@@ -1,23 +1,21 @@
-//! A session: one client's view of one project, and the whole way of a query on one screen.
+//! A session: one client's view of one project, and the whole way of a statement on one screen.
 
-use std::pin::Pin;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
-use futures::Stream;
-use futures::stream::BoxStream;
-use hedgerow_parser::{Dialect, ast, parse_query};
+use hedgerow_parser::ast::StatementKind;
+use hedgerow_parser::{Dialect, ast, parse_statement};
 use parking_lot::RwLock;
 
+use crate::answer::{ResultStream, without_place};
 use crate::editor::{self, Completion, Diagnostic, Scene};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::execute;
 use crate::lower;
 use crate::settings::Settings;
+use crate::statement::{self, Analysis, Work, assign};
 use crate::storage::ProjectId;
 use crate::types::Type;
 
@@ -37,99 +35,63 @@ pub struct Session {
     project: ProjectId,
     options: SessionOptions,
     settings: RwLock<Settings>,
+    /// What PREPARE made.
+    prepared: RwLock<BTreeMap<String, Statement>>,
 }
 
-/// A query that was analysed: its parameters and result columns are known, nothing has run.
+/// A statement that was analysed: its parameters and result columns are known, nothing has run.
 #[derive(Debug, Clone)]
 pub struct Statement {
     /// The text as sent.
     pub text: Arc<str>,
     /// The tree.
-    pub query: Arc<ast::Query>,
+    pub tree: Arc<ast::Statement>,
     /// The types of `$1`, `$2`, …
     pub params: Vec<Type>,
-    /// The result columns. Execution returns exactly these.
+    /// The result columns, and none for a statement without rows. Execution returns exactly
+    /// these.
     pub schema: SchemaRef,
 }
 
-/// Something the client should know about an answer, though the answer stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// A running query: batches as they are ready. Dropping it stops the query.
-pub struct ResultStream {
-    schema: SchemaRef,
-    notices: Vec<Notice>,
-    batches: BoxStream<'static, Result<RecordBatch>>,
-}
-
-impl ResultStream {
-    /// The result columns.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    /// What the client should know, known before the first batch.
-    pub fn notices(&self) -> &[Notice] {
-        &self.notices
-    }
-}
-
-impl Stream for ResultStream {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.batches.as_mut().poll_next(cx)
-    }
-}
-
-/// A table as clients list it.
+/// A table or view as clients list it.
 #[derive(Debug, Clone)]
 pub struct TableInfo {
     pub name: String,
     pub doc: String,
     /// Columns in `*` order, with extension metadata and a `comment` metadata entry.
     pub schema: SchemaRef,
+    /// The query of a view in canonical HogQL.
+    pub view: Option<String>,
+    /// INSERT can add rows.
+    pub insertable: bool,
 }
 
 impl Session {
     pub(crate) fn new(engine: Arc<Engine>, project: ProjectId, options: SessionOptions) -> Self {
-        Self { engine, project, options, settings: RwLock::default() }
+        let (settings, prepared) = (RwLock::default(), RwLock::default());
+        Self { engine, project, options, settings, prepared }
     }
 
-    /// Runs a query without parameters: parse, lower, execute.
+    /// Runs a statement without parameters: parse, lower, execute.
     ///
     /// # Errors
     /// Any user error, with its place in `text`.
     pub async fn query(&self, text: &str) -> Result<ResultStream> {
-        let query = Arc::new(parse_query(text, self.dialect())?);
-        self.run(query, Vec::new()).await
+        let statement = Arc::new(parse_statement(text, self.dialect())?);
+        self.run(statement, Vec::new()).await
     }
 
-    /// Analyses a query. `declared` gives the types of `$1`, `$2`, … that the client knows;
+    /// Analyses a statement. `declared` gives the types of `$1`, `$2`, … that the client knows;
     /// the others are inferred from their use.
     ///
     /// # Errors
     /// Any user error, with its place in `text`.
     pub async fn prepare(&self, text: &str, declared: &[Option<Type>]) -> Result<Statement> {
-        let query = Arc::new(parse_query(text, self.dialect())?);
-        let (engine, project, settings) = (Arc::clone(&self.engine), self.project, self.settings());
-        let (parsed, declared) = (Arc::clone(&query), declared.to_vec());
-        let (params, schema) = self
-            .engine
-            .on_query_threads(async move {
-                let catalog = engine.catalog(project).await?;
-                let analysis = lower::analyse(&parsed, &catalog, &settings, &declared)?;
-                Ok((analysis.params, execute::output_schema(&analysis.lowered)))
-            })
-            .await?;
-        Ok(Statement { text: text.into(), query, params, schema })
+        let tree = Arc::new(parse_statement(text, self.dialect())?);
+        self.analyse(text, tree, declared.to_vec()).await
     }
 
-    /// Runs an analysed query with a value for each of its parameters, laid out as
+    /// Runs an analysed statement with a value for each of its parameters, laid out as
     /// [`Statement::params`] says.
     ///
     /// # Errors
@@ -139,35 +101,127 @@ impl Session {
         statement: &Statement,
         params: Vec<ScalarValue>,
     ) -> Result<ResultStream> {
-        if params.len() != statement.params.len() {
-            let message = format!(
-                "the query has {} parameters, {} values were given",
-                statement.params.len(),
-                params.len()
-            );
-            return Err(Error::new(ErrorKind::Parameter, message));
-        }
+        check_count(statement.params.len(), params.len())?;
         let params = statement.params.iter().cloned().zip(params).collect();
-        self.run(Arc::clone(&statement.query), params).await
+        self.run(Arc::clone(&statement.tree), params).await
     }
 
     async fn run(
         &self,
-        query: Arc<ast::Query>,
+        statement: Arc<ast::Statement>,
         params: Vec<(Type, ScalarValue)>,
     ) -> Result<ResultStream> {
-        let (engine, project, settings) = (Arc::clone(&self.engine), self.project, self.settings());
-        self.engine
-            .on_query_threads(async move {
-                let catalog = engine.catalog(project).await?;
-                let (lowered, notices) = lower::lower(&query, &catalog, &settings, params)?;
-                let schema = execute::output_schema(&lowered);
-                let (state, threads) = (engine.query_state(), engine.query_threads()?);
-                let batches = execute::execute(&state, lowered, project, threads).await?;
-                Ok(ResultStream { schema, notices, batches })
-            })
-            .await
+        match &statement.kind {
+            StatementKind::Set { name, value } => {
+                assign::set(&mut self.settings.write(), name, value)?;
+                Ok(ResultStream::done("SET", None))
+            }
+            StatementKind::Reset(name) => {
+                assign::reset(&mut self.settings.write(), name.as_deref())?;
+                Ok(ResultStream::done("RESET", None))
+            }
+            StatementKind::Prepare { name, types, statement } => {
+                self.remember(name, types, statement).await
+            }
+            StatementKind::Execute { name, args } => self.execute_named(name, args).await,
+            StatementKind::Deallocate(name) => self.forget(name.as_ref()),
+            _ => {
+                let work = self.work();
+                let run = async move { statement::run(&work, &statement, params).await };
+                self.engine.on_query_threads(run).await
+            }
+        }
     }
+
+    async fn analyse(
+        &self,
+        text: &str,
+        tree: Arc<ast::Statement>,
+        declared: Vec<Option<Type>>,
+    ) -> Result<Statement> {
+        if let StatementKind::Execute { name, .. } = &tree.kind {
+            let schema = self.prepared(name)?.schema;
+            return Ok(Statement { text: text.into(), tree, params: Vec::new(), schema });
+        }
+        let (work, parsed) = (self.work(), Arc::clone(&tree));
+        let analyse = async move {
+            let catalog = work.catalog().await?;
+            statement::analyse(&catalog, &work.settings, &parsed, &declared)
+        };
+        let Analysis { params, schema, .. } = self.engine.on_query_threads(analyse).await?;
+        Ok(Statement { text: text.into(), tree, params, schema })
+    }
+
+    fn work(&self) -> Work {
+        Work { engine: Arc::clone(&self.engine), project: self.project, settings: self.settings() }
+    }
+
+    // ----- what is the session's own ------------------------------------------------------
+
+    async fn remember(
+        &self,
+        name: &ast::Ident,
+        types: &[ast::TypeName],
+        statement: &ast::Statement,
+    ) -> Result<ResultStream> {
+        if self.prepared.read().contains_key(&name.name) {
+            let message = format!("prepared statement {} already exists", name.name);
+            return Err(Error::new(ErrorKind::DuplicateStatement, message)
+                .at(name.span)
+                .hint(format!("DEALLOCATE {name} first.")));
+        }
+        let zone = self.settings().timezone;
+        let declared = types.iter().map(|ty| Type::parse(ty, &zone).map(Some));
+        let declared = declared.collect::<Result<Vec<_>>>()?;
+        let tree = Arc::new(statement.clone());
+        let prepared = self.analyse(&statement.to_string(), tree, declared).await?;
+        self.prepared.write().insert(name.name.clone(), prepared);
+        Ok(ResultStream::done("PREPARE", None))
+    }
+
+    async fn execute_named(&self, name: &ast::Ident, args: &[ast::Expr]) -> Result<ResultStream> {
+        let statement = self.prepared(name)?;
+        let values =
+            self.constants(args, &statement.params).map_err(|error| error.at(name.span))?;
+        // Places in the prepared text mean nothing in the text of EXECUTE.
+        let answer = Box::pin(self.execute(&statement, values)).await;
+        Ok(answer.map_err(without_place)?.without_places())
+    }
+
+    fn forget(&self, name: Option<&ast::Ident>) -> Result<ResultStream> {
+        match name {
+            None => {
+                self.prepared.write().clear();
+                Ok(ResultStream::done("DEALLOCATE ALL", None))
+            }
+            Some(name) => {
+                self.prepared(name)?;
+                self.prepared.write().remove(&name.name);
+                Ok(ResultStream::done("DEALLOCATE", None))
+            }
+        }
+    }
+
+    fn prepared(&self, name: &ast::Ident) -> Result<Statement> {
+        self.prepared.read().get(&name.name).cloned().ok_or_else(|| {
+            let message = format!("prepared statement {} does not exist", name.name);
+            Error::new(ErrorKind::UnknownStatement, message).at(name.span)
+        })
+    }
+
+    /// The values of constant expressions, as parameters of these types.
+    ///
+    /// # Errors
+    /// `Parameter` when there are too many or too few; `InvalidArgument` for an expression that
+    /// is not constant; `TypeMismatch`.
+    pub fn constants(&self, values: &[ast::Expr], types: &[Type]) -> Result<Vec<ScalarValue>> {
+        check_count(types.len(), values.len())?;
+        lower::constants(values, types, &self.settings())
+    }
+
+    // ----- the project and its settings ---------------------------------------------------
+
+    // ----- for editors --------------------------------------------------------------------
 
     /// What could be written at `cursor`, a byte offset in a text that may be incomplete, best
     /// first.
@@ -201,18 +255,13 @@ impl Session {
         self.engine.on_query_threads(looked).await
     }
 
-    /// The tables of the project.
+    /// The tables and views of the project.
     ///
     /// # Errors
     /// `Storage` when the store cannot be read.
     pub async fn tables(&self) -> Result<Vec<TableInfo>> {
-        let catalog = self.engine.catalog(self.project).await?;
-        let tables = catalog.tables().map(|table| TableInfo {
-            name: table.name.clone(),
-            doc: table.doc.to_owned(),
-            schema: table.visible_schema(),
-        });
-        Ok(tables.collect())
+        let work = self.work();
+        self.engine.on_query_threads(async move { statement::relations(&work).await }).await
     }
 
     fn dialect(&self) -> Dialect {
@@ -237,6 +286,11 @@ impl Session {
         self.settings.read().clone()
     }
 
+    /// Takes the values of all placeholders away.
+    pub fn reset_placeholders(&self) {
+        self.settings.write().placeholders.clear();
+    }
+
     /// Changes a setting for the queries that follow.
     ///
     /// # Errors
@@ -244,4 +298,29 @@ impl Session {
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
         self.settings.write().set(name, value)
     }
+}
+
+impl Statement {
+    /// True when it has rows, be there any or not.
+    pub fn has_rows(&self) -> bool {
+        !self.schema.fields().is_empty()
+    }
+
+    /// True when it changes what others see.
+    pub fn writes(&self) -> bool {
+        statement::writes(&self.tree)
+    }
+
+    /// The statement in PostgreSQL's words: `SELECT`, `CREATE VIEW`.
+    pub fn word(&self) -> &'static str {
+        statement::word(&self.tree)
+    }
+}
+
+fn check_count(wanted: usize, given: usize) -> Result<()> {
+    if wanted == given {
+        return Ok(());
+    }
+    let message = format!("the query has {wanted} parameters, {given} values were given");
+    Err(Error::new(ErrorKind::Parameter, message))
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
+use hedgerow_parser::ast::{Expr, Ident};
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::types::property::PropertyType;
 
 /// What a session can change about the meaning of its queries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// See [`SETTINGS`].
     pub timezone: String,
@@ -18,6 +19,8 @@ pub struct Settings {
     pub hogql_strings: bool,
     /// See [`SETTINGS`].
     pub property_types: BTreeMap<String, PropertyType>,
+    /// What `{variables.x}`, `{filters}` and `{filters.a.b}` stand for, by dotted name.
+    pub placeholders: BTreeMap<String, Expr>,
 }
 
 impl Default for Settings {
@@ -27,6 +30,7 @@ impl Default for Settings {
             week_starts_monday: false,
             hogql_strings: false,
             property_types: BTreeMap::new(),
+            placeholders: BTreeMap::new(),
         }
     }
 }
@@ -101,6 +105,17 @@ impl Settings {
         find(name).map(|setting| (setting.get)(self))
     }
 
+    /// Returns a setting to its default.
+    ///
+    /// # Errors
+    /// `InvalidSetting` for an unknown name.
+    pub fn reset(&mut self, name: &str) -> Result<()> {
+        match Self::default().get(name) {
+            Some(default) => self.set(name, &default),
+            None => self.set(name, ""),
+        }
+    }
+
     /// Changes a setting.
     ///
     /// # Errors
@@ -143,6 +158,19 @@ fn property_types(text: &str) -> Result<BTreeMap<String, PropertyType>> {
         }
     });
     typed.collect()
+}
+
+/// The placeholder that `SET` means by a dotted name, as its content is written: `variables.x`
+/// for `var.x`. None when the name is one of a setting.
+pub fn placeholder_name(name: &[Ident]) -> Option<String> {
+    let parts: Vec<&str> = name.iter().map(|part| part.name.as_str()).collect();
+    match parts.as_slice() {
+        ["var" | "variables", rest @ ..] if !rest.is_empty() => {
+            Some(format!("variables.{}", rest.join(".")))
+        }
+        ["filters", ..] => Some(parts.join(".")),
+        _ => None,
+    }
 }
 
 fn find(name: &str) -> Option<&'static Setting> {

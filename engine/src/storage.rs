@@ -1,8 +1,10 @@
 //! The event store: sorted Parquet files in an object store, under a Delta log.
 //!
 //! A data folder holds `hedgerow.json` (the version of this layout), `projects/<id>.json` (one
-//! small file per project) and `events/` (one table with the events of all projects).
+//! small file per project), `events/` (one table with the events of all projects),
+//! `definitions/` (the views and tables that users made) and `tables/` (the rows of those tables).
 
+mod definitions;
 mod durable;
 mod guard;
 mod location;
@@ -13,6 +15,7 @@ mod properties;
 mod reader;
 mod scan;
 mod schema;
+mod tables;
 mod writer;
 
 use std::sync::Arc;
@@ -37,12 +40,18 @@ pub use crate::storage::location::Location;
 pub use crate::storage::properties::{Properties, Property, Seen};
 pub use crate::storage::schema::{COMMENT, HIDDEN, PROPERTY_TYPES, events_schema};
 
-pub(crate) use crate::storage::guard::check_project;
+pub(crate) use crate::storage::definitions::{
+    Definitions, TableColumn, TableDefinition, Version as DefinitionsVersion, ViewColumn,
+    ViewDefinition,
+};
+pub(crate) use crate::storage::guard::{ScannedFor, check_project};
 pub(crate) use crate::storage::log::Outcome;
 pub(crate) use crate::storage::part::Part;
 pub(crate) use crate::storage::schema::{
-    DISTINCT_ID_HASH, EVENT, GROUP_COUNT, TEAM_ID, TIMESTAMP, UUID, distinct_id_hash,
+    DISTINCT_ID_HASH, EVENT, GROUP_COUNT, STATISTICS_COLUMNS, TEAM_ID, TIMESTAMP, UUID,
+    distinct_id_hash,
 };
+pub(crate) use crate::storage::tables::stored;
 pub(crate) use crate::storage::writer::PartWriter;
 
 /// A project's number: HogQL's `team_id`. No scan can be built without one.
@@ -57,6 +66,9 @@ pub struct EventStore {
     url: Url,
     scan_url: ObjectStoreUrl,
     log: Arc<dyn TableLog>,
+    /// The newest definitions seen, and the logs of users' tables.
+    seen: Arc<definitions::Seen>,
+    logs: Arc<tables::Logs>,
 }
 
 /// One pinned version of the log: a query reads exactly this.
@@ -116,7 +128,8 @@ impl EventStore {
         if let Some(format) = read_format(objects.as_ref()).await? {
             check_format(&format, location)?;
         }
-        let log = DeltaLog::create(&objects, EVENTS_FOLDER, events_schema()).await?;
+        let log =
+            DeltaLog::create(&objects, EVENTS_FOLDER, events_schema(), &STATISTICS_COLUMNS).await?;
         // Last, so that a folder with this file is complete.
         write_format(objects.as_ref()).await?;
         Self::assemble(objects, log)
@@ -124,7 +137,14 @@ impl EventStore {
 
     fn assemble(store: Arc<dyn ObjectStore>, log: DeltaLog) -> Result<Self> {
         let scan_url = ObjectStoreUrl::parse(ROOT_URL)?;
-        Ok(Self { store, url: root_url()?, scan_url, log: Arc::new(log) })
+        Ok(Self {
+            store,
+            url: root_url()?,
+            scan_url,
+            log: Arc::new(log),
+            seen: Arc::default(),
+            logs: Arc::default(),
+        })
     }
 
     /// The projects by name, in the order of their numbers.
@@ -160,6 +180,28 @@ impl EventStore {
             store: Arc::clone(&self.store),
             store_url: self.scan_url.clone(),
         })
+    }
+
+    /// The newest version of a project's views and tables.
+    ///
+    /// # Errors
+    /// `Storage` when they cannot be read.
+    pub(crate) async fn definitions(&self, project: ProjectId) -> Result<DefinitionsVersion> {
+        definitions::newest(self.store.as_ref(), &self.seen, project).await
+    }
+
+    /// Changes a project's views and tables, if `base` is still the newest version; false when
+    /// it is not.
+    ///
+    /// # Errors
+    /// `Storage` when they cannot be written.
+    pub(crate) async fn define(
+        &self,
+        project: ProjectId,
+        base: &DefinitionsVersion,
+        changed: Definitions,
+    ) -> Result<bool> {
+        definitions::commit(self.store.as_ref(), &self.seen, project, base, changed).await
     }
 
     /// The object store and the URL under which scans refer to it.

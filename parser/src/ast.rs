@@ -9,9 +9,11 @@
 
 mod expr;
 mod select;
+mod statement;
 
 pub use expr::*;
 pub use select::*;
+pub use statement::*;
 
 use std::hash::{Hash, Hasher};
 

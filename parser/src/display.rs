@@ -4,12 +4,19 @@
 
 mod expr;
 mod query;
+mod statement;
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use crate::ast::{Expr, Ident, Query};
+use crate::ast::{Expr, Ident, Query, Statement};
 use crate::grammar::power;
 use crate::token::{Keyword, as_bool};
+
+impl Display for Statement {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        statement::statement(f, &self.kind)
+    }
+}
 
 impl Display for Query {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -84,6 +84,6 @@ fn says_the_same(text: &str, pieces: &Pieces, laid_out: &str, dialect: Dialect) 
     let comments = |text: &str, spans: &[Span]| -> Vec<String> {
         spans.iter().map(|span| text[span.range()].trim_end().to_owned()).collect()
     };
-    again.query == pieces.query
+    again.statement == pieces.statement
         && comments(laid_out, &again.comments) == comments(text, &pieces.comments)
 }

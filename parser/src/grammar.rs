@@ -18,6 +18,7 @@ mod pivot;
 mod query;
 mod select;
 mod special;
+mod statement;
 mod tag;
 mod tail;
 mod template;
@@ -26,7 +27,7 @@ mod window;
 
 pub(crate) use expr::{op_power, power};
 
-use crate::ast::{Expr, Ident, Query};
+use crate::ast::{Expr, Ident, Query, Statement, TypeName};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::lexer::{Lexed, StringKind, tokenize, unescape};
 use crate::limits::{HEIGHT_MAX, NESTING_MAX};
@@ -36,7 +37,7 @@ use crate::{Dialect, Result};
 
 /// What a text consists of.
 pub(crate) struct Pieces {
-    pub(crate) query: Query,
+    pub(crate) statement: Statement,
     pub(crate) tokens: Vec<Token>,
     pub(crate) comments: Vec<Span>,
     /// Where the tokens begin that were read as names.
@@ -83,6 +84,35 @@ impl<'a> Parser<'a> {
         })
     }
 
+    pub(crate) fn whole_statement(mut self) -> Result<Statement> {
+        let statement = self.statement()?;
+        self.eat(TokenKind::Semicolon);
+        self.expect_end()?;
+        Ok(statement)
+    }
+
+    /// Statements with semicolons between them; empty ones are left out.
+    pub(crate) fn statements(mut self) -> Result<Vec<Statement>> {
+        let mut statements = Vec::new();
+        loop {
+            while self.eat(TokenKind::Semicolon) {}
+            if self.kind() == TokenKind::End {
+                return Ok(statements);
+            }
+            (self.nesting, self.height) = (0, 0);
+            statements.push(self.statement()?);
+            if !matches!(self.kind(), TokenKind::Semicolon | TokenKind::End) {
+                return Err(self.unexpected("the end"));
+            }
+        }
+    }
+
+    pub(crate) fn whole_type(mut self) -> Result<TypeName> {
+        let name = self.type_name()?;
+        self.expect_end()?;
+        Ok(name)
+    }
+
     pub(crate) fn whole_query(mut self) -> Result<Query> {
         let query = self.top_level_query()?;
         self.eat(TokenKind::Semicolon);
@@ -96,12 +126,12 @@ impl<'a> Parser<'a> {
         Ok(expr)
     }
 
-    /// A query and the pieces it was read from, for the formatter.
+    /// A statement and the pieces it was read from, for the formatter.
     pub(crate) fn pieces(mut self) -> Result<Pieces> {
-        let query = self.top_level_query()?;
+        let statement = self.statement()?;
         self.eat(TokenKind::Semicolon);
         self.expect_end()?;
-        Ok(Pieces { query, tokens: self.tokens, comments: self.comments, names: self.names })
+        Ok(Pieces { statement, tokens: self.tokens, comments: self.comments, names: self.names })
     }
 
     fn expect_end(&self) -> Result<()> {

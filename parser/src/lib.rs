@@ -16,11 +16,13 @@ mod visit;
 mod error;
 pub mod limits;
 mod span;
+mod split;
 
 pub use format::format;
 
 pub use error::{SyntaxError, SyntaxErrorKind};
 pub use span::Span;
+pub use split::{Piece, split};
 pub use visit::{child_queries, children, select_children, walk};
 
 /// What every production returns.
@@ -38,6 +40,23 @@ pub enum Dialect {
     Postgres,
 }
 
+/// Parses one statement, with an optional trailing `;`.
+///
+/// # Errors
+/// Any text that is not exactly one statement, or is larger or deeper than the [`limits`].
+pub fn parse_statement(text: &str, dialect: Dialect) -> Result<ast::Statement, SyntaxError> {
+    grammar::Parser::new(text, dialect)?.whole_statement()
+}
+
+/// Parses statements with `;` between them; their places are those in the whole text. To run
+/// statements one after another, so that one can change how the next is read, see [`split`].
+///
+/// # Errors
+/// Any text that is not a list of statements, or is larger or deeper than the [`limits`].
+pub fn parse_statements(text: &str, dialect: Dialect) -> Result<Vec<ast::Statement>, SyntaxError> {
+    grammar::Parser::new(text, dialect)?.statements()
+}
+
 /// Parses one query, with an optional trailing `;`.
 ///
 /// # Errors
@@ -52,4 +71,12 @@ pub fn parse_query(text: &str, dialect: Dialect) -> Result<ast::Query, SyntaxErr
 /// Any text that is not exactly one expression, or is larger or deeper than the [`limits`].
 pub fn parse_expr(text: &str, dialect: Dialect) -> Result<ast::Expr, SyntaxError> {
     grammar::Parser::new(text, dialect)?.whole_expr()
+}
+
+/// Parses the name of a type, as it stands in `CAST(… AS …)`.
+///
+/// # Errors
+/// Any text that is not exactly one type name.
+pub fn parse_type(text: &str, dialect: Dialect) -> Result<ast::TypeName, SyntaxError> {
+    grammar::Parser::new(text, dialect)?.whole_type()
 }

@@ -1,6 +1,6 @@
 //! The configuration file, and how it meets flags and environment variables.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedgerow_engine::EngineOptions;
@@ -59,13 +59,16 @@ pub(crate) struct EngineFlags {
     /// core.
     #[arg(long, value_name = "N", env = "HEDGEROW_QUERY_THREADS")]
     query_threads: Option<usize>,
+    /// Folder that `COPY … TO 'file'` may write to. Default: none, and COPY is refused.
+    #[arg(long, value_name = "DIR", env = "HEDGEROW_EXPORT_FOLDER")]
+    export_folder: Option<PathBuf>,
 }
 
 impl EngineFlags {
     /// These flags, and those of the file where they say nothing.
     #[must_use]
     pub(crate) fn over(mut self, file: Self) -> Self {
-        fill!(self, file; query_memory_mb, query_threads);
+        fill!(self, file; query_memory_mb, query_threads, export_folder);
         self
     }
 
@@ -77,6 +80,7 @@ impl EngineFlags {
                 .query_memory_mb
                 .map_or(defaults.query_memory_bytes_max, |mb| mb.saturating_mul(1 << 20)),
             query_threads: self.query_threads.map_or(defaults.query_threads, |n| n.max(1)),
+            export_folder: self.export_folder.clone(),
         }
     }
 }

@@ -25,6 +25,12 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::OutOfRange => "22003",
         ErrorKind::DivisionByZero => "22012",
         ErrorKind::Cardinality => "21000",
+        ErrorKind::AlreadyExists => "42P07",
+        ErrorKind::InUse => "2BP01",
+        ErrorKind::WrongObject => "42809",
+        ErrorKind::NotAllowed => "42501",
+        ErrorKind::UnknownStatement => "26000",
+        ErrorKind::DuplicateStatement => "42P05",
         ErrorKind::Parameter => "42P02",
         ErrorKind::UnknownObject => "42704",
         ErrorKind::UnknownProject => "3D000",
@@ -55,11 +61,16 @@ pub fn grpc_code(kind: ErrorKind) -> Code {
         | ErrorKind::Parameter
         | ErrorKind::InvalidSetting
         | ErrorKind::TooComplex
+        | ErrorKind::WrongObject
         | ErrorKind::InvalidInput => Code::InvalidArgument,
+        ErrorKind::AlreadyExists | ErrorKind::DuplicateStatement => Code::AlreadyExists,
+        ErrorKind::InUse => Code::FailedPrecondition,
+        ErrorKind::NotAllowed => Code::PermissionDenied,
         ErrorKind::UnknownTable
         | ErrorKind::UnknownColumn
         | ErrorKind::UnknownFunction
         | ErrorKind::UnknownObject
+        | ErrorKind::UnknownStatement
         | ErrorKind::UnknownProject => Code::NotFound,
         ErrorKind::OutOfRange => Code::OutOfRange,
         ErrorKind::Unsupported => Code::Unimplemented,
@@ -93,7 +104,12 @@ pub fn http_status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::Parameter
         | ErrorKind::InvalidSetting
         | ErrorKind::TooComplex
+        | ErrorKind::WrongObject
+        | ErrorKind::UnknownStatement
+        | ErrorKind::DuplicateStatement
         | ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
+        ErrorKind::AlreadyExists | ErrorKind::InUse => StatusCode::CONFLICT,
+        ErrorKind::NotAllowed => StatusCode::FORBIDDEN,
         ErrorKind::UnknownProject => StatusCode::NOT_FOUND,
         ErrorKind::OutOfMemory => StatusCode::INSUFFICIENT_STORAGE,
         ErrorKind::Cancelled => StatusCode::REQUEST_TIMEOUT,

@@ -271,7 +271,8 @@ impl Found<'_> {
         let Ok(query) = parse_query(&format!("{with}select * from {from}"), dialect) else {
             return Vec::new();
         };
-        let Ok(analysis) = lower::analyse(&query, catalog, settings, &[]) else {
+        let Ok(analysis) = lower::analyse(lower::Task::Query(&query), catalog, settings, &[])
+        else {
             return Vec::new();
         };
         let schema = analysis.lowered.plan.schema();

@@ -1,26 +1,25 @@
 //! Analysis without running anything.
 
-use std::ops::Range;
+use hedgerow_parser::ast::StatementKind;
+use hedgerow_parser::{Span, parse_statement, split};
 
-use hedgerow_parser::{Dialect, Span, parse_query};
-
-use super::scan::{Kind, scan};
 use super::{Diagnostic, Scene, Severity};
-use crate::error::Error;
-use crate::lower::{self, Warning};
+use crate::error::{Error, Result};
+use crate::lower::Warning;
+use crate::settings::Settings;
+use crate::statement::{self, assign};
 
 /// The first error of each statement, or else what is doubtful in it. A text without statements
 /// has neither.
 pub(crate) fn diagnostics(scene: Scene<'_>, text: &str) -> Vec<Diagnostic> {
-    let statements = statements(text, scene.dialect);
+    let mut settings = scene.settings.clone();
     let mut found = Vec::new();
-    for range in statements {
-        let statement = &text[range.clone()];
-        let of_statement = match analyse(scene, statement) {
+    for piece in split(text, scene.dialect) {
+        let of_statement = match analyse(scene, &mut settings, piece.text) {
             Ok(warnings) => warnings.into_iter().map(warning).collect(),
-            Err(error) => vec![failure(error, statement)],
+            Err(error) => vec![failure(error, piece.text)],
         };
-        let start = u32::try_from(range.start).unwrap_or(u32::MAX);
+        let start = u32::try_from(piece.start).unwrap_or(u32::MAX);
         found.extend(of_statement.into_iter().map(|diagnostic| Diagnostic {
             span: Span::new(diagnostic.span.start + start, diagnostic.span.end + start),
             ..diagnostic
@@ -29,34 +28,23 @@ pub(crate) fn diagnostics(scene: Scene<'_>, text: &str) -> Vec<Diagnostic> {
     found
 }
 
-/// The pieces of a text between semicolons that hold more than blanks and comments.
-fn statements(text: &str, dialect: Dialect) -> Vec<Range<usize>> {
-    let mut pieces = Vec::new();
-    let mut piece: Option<Range<usize>> = None;
-    for token in scan(text, dialect) {
-        match token.kind {
-            Kind::Comment if piece.is_none() => {}
-            Kind::Symbol(';') => pieces.extend(piece.take()),
-            _ => {
-                let start = piece.map_or(token.range.start, |piece| piece.start);
-                piece = Some(start..token.range.end);
-            }
-        }
+/// Analyses a statement; what SET changes holds for the statements after it.
+fn analyse(scene: Scene<'_>, settings: &mut Settings, text: &str) -> Result<Vec<Warning>> {
+    let statement = parse_statement(text, scene.dialect)?;
+    match &statement.kind {
+        StatementKind::Set { name, value } => assign::set(settings, name, value)?,
+        StatementKind::Reset(name) => assign::reset(settings, name.as_deref())?,
+        _ => return Ok(statement::analyse(scene.catalog, settings, &statement, &[])?.warnings),
     }
-    pieces.extend(piece);
-    pieces
-}
-
-fn analyse(scene: Scene<'_>, text: &str) -> Result<Vec<Warning>, Error> {
-    let query = parse_query(text, scene.dialect)?;
-    Ok(lower::analyse(&query, scene.catalog, scene.settings, &[])?.warnings)
+    Ok(Vec::new())
 }
 
 fn failure(error: Error, text: &str) -> Diagnostic {
-    let end = u32::try_from(text.trim_end().len()).unwrap_or(u32::MAX);
+    let offset = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
+    let start = offset(text) - offset(text.trim_start());
     Diagnostic {
         severity: Severity::Error,
-        span: error.span.unwrap_or(Span::new(0, end)),
+        span: error.span.unwrap_or(Span::new(start, offset(text.trim_end()))),
         message: error.message,
         hint: error.hint,
         kind: Some(error.kind),

@@ -11,7 +11,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use hedgerow_parser::{Span, ast};
 
 use super::scope::{Cte, RelationColumn, Scope};
-use super::{Param, operators, property, query, special, subquery};
+use super::{Param, operators, placeholder, property, special, subquery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{PlanContext, Typed, arithmetic, coerce, conditions, intervals};
 use crate::types::Type;
@@ -113,6 +113,7 @@ impl<'s, 'a> Lowering<'s, 'a> {
                 Ok(Typed { span, ..coerce::cast(typed, &target, *safe, self.timezone())? })
             }
             ast::ExprKind::Subquery(query) => subquery::scalar(self, query, span),
+            ast::ExprKind::Placeholder(content) => placeholder::value(self, content, span),
             _ => self.rewritten(expr),
         }
     }
@@ -474,7 +475,6 @@ fn refused(expr: &ast::Expr) -> Error {
             Error::new(ErrorKind::Syntax, "only plain function names can be called")
                 .hint("Write f(x); what f(x) gives is read with [i], .1 or .name.")
         }
-        ast::ExprKind::Placeholder(inner) => return query::unresolved_placeholder(inner),
         other => Error::internal(format!("expression without a lowering: {other:?}")),
     };
     error.at(expr.span)

@@ -9,8 +9,8 @@ use hedgerow_parser::{Span, ast};
 
 use super::expr::{Lowering, constant};
 use super::scope::{Cte, Relation, RelationColumn, Scope};
-use super::{join, pivot, query, table_function, unpivot};
-use crate::catalog::is_hidden;
+use super::{join, pivot, placeholder, query, table_function, unpivot, view};
+use crate::catalog::{is_hidden, span_of};
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::PlanContext;
 use crate::types::Type;
@@ -43,7 +43,7 @@ pub(super) fn source<'a>(scope: &mut Scope<'a>, source: &'a ast::Source) -> Resu
             Relation::of_query(&name, lowered)?
         }
         ast::SourceKind::Function(name, args) => table_function::lower(scope, source, name, args)?,
-        ast::SourceKind::Placeholder(expr) => return Err(query::unresolved_placeholder(expr)),
+        ast::SourceKind::Placeholder(content) => placeholder(scope, source, content)?,
         ast::SourceKind::Tag(tag) => {
             return Err(Error::unsupported("render tags are not available yet").at(tag.name.span));
         }
@@ -97,6 +97,23 @@ pub(super) fn rename_columns(
     Ok(())
 }
 
+/// `{table}`: a table by its name, or a query.
+fn placeholder<'a>(
+    scope: &Scope<'a>,
+    source: &'a ast::Source,
+    content: &'a ast::Expr,
+) -> Result<(Relation, LogicalPlan)> {
+    let meant = placeholder::source(scope.env, content)?;
+    placeholder::within(scope.env, content, || match meant {
+        placeholder::Source::Table(name) => table(scope, source, name),
+        placeholder::Source::Query(query) => {
+            let lowered = query::lower_in(scope.env, scope.ctes, query)?;
+            let alias = source.alias.as_ref().map(|alias| alias.name.clone());
+            Relation::of_query(&alias.unwrap_or_else(|| scope.env.fresh("query")), lowered)
+        }
+    })
+}
+
 fn table<'a>(
     scope: &Scope<'a>,
     source: &'a ast::Source,
@@ -108,6 +125,15 @@ fn table<'a>(
     {
         return Relation::of_query(alias.unwrap_or(&only.name), lowered.clone());
     }
+    if let Some((plain, view)) = scope.env.catalog.view(name) {
+        scope.env.reads(plain);
+        let lowered = view::lower(scope.env, plain, view, span_of(name))?;
+        let (mut relation, plan) = Relation::of_query(alias.unwrap_or(plain), lowered)?;
+        if alias.is_none() {
+            relation.path = name.iter().map(|part| part.name.clone()).collect();
+        }
+        return Ok((relation, plan));
+    }
     let table = scope.env.catalog.resolve(name).map_err(|error| {
         let last = name.last().map_or("", |part| part.name.as_str());
         match did_you_mean(last, scope.ctes.names()) {
@@ -115,6 +141,7 @@ fn table<'a>(
             None => error,
         }
     })?;
+    scope.env.reads(&table.name);
     let own: Vec<&str> = name.iter().map(|part| part.name.as_str()).collect();
     let known = alias.or(own.last().copied()).unwrap_or_default();
     let reference = TableReference::bare(known);

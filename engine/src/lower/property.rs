@@ -9,9 +9,9 @@ use datafusion::logical_expr::{Expr, case, lit};
 use hedgerow_parser::{Span, ast};
 
 use super::expr::Lowering;
+use crate::answer::Notice;
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::Typed;
-use crate::session::Notice;
 use crate::storage::PROPERTY_TYPES;
 use crate::types::Type;
 use crate::types::property::PropertyType;

@@ -7,7 +7,9 @@ use hedgerow_parser::{Span, ast};
 
 use super::expr::Lowering;
 use super::scope::{Cte, Ctes, Scope};
-use super::{Environment, Lowered, OutputColumn, recursion, select, sets, shared, subquery};
+use super::{
+    Environment, Lowered, OutputColumn, placeholder, recursion, select, sets, shared, subquery,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{PlanContext, Typed};
 use crate::types::Type;
@@ -35,17 +37,12 @@ pub(super) fn lower_in(
             sets::lower(env, &ctes, set)
         }
         ast::Query::Values(values) => self::values(env, ctes, values),
-        ast::Query::Placeholder(expr) => Err(unresolved_placeholder(expr)),
+        ast::Query::Placeholder(expr) => placeholder::lower_query(env, ctes, expr),
         ast::Query::Tag(tag) => {
             let error = Error::unsupported("a query that is only a tag is not available yet");
             Err(error.hint("Select it: SELECT <Tag …/>.").at(tag.span))
         }
     }
-}
-
-/// The error for a `{name}` that nobody gave a value.
-pub(super) fn unresolved_placeholder(expr: &ast::Expr) -> Error {
-    Error::new(ErrorKind::Parameter, format!("unresolved placeholder: {{{expr}}}")).at(expr.span)
 }
 
 /// The scope that a WITH clause opens. Each entry sees the earlier ones and everything outside.

@@ -20,11 +20,14 @@ use crate::storage::ProjectId;
 use crate::storage::schema::TEAM_ID;
 
 /// Goes with every file of a scan.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ScannedFor {
-    pub(super) project: ProjectId,
+#[derive(Debug, Clone)]
+pub(crate) struct ScannedFor {
+    pub(crate) project: ProjectId,
     /// The file has rows of other projects, or may have.
-    pub(super) is_shared: bool,
+    pub(crate) is_shared: bool,
+    /// The table, and how many files it has in this version, for EXPLAIN.
+    pub(crate) table: Arc<str>,
+    pub(crate) files_of_table: usize,
 }
 
 /// Refuses a plan that reads files for another project, or shared files without a filter right

@@ -55,24 +55,34 @@ pub(crate) struct Range {
 const BOUND_BYTES_MAX: usize = 256;
 
 impl Part {
-    /// Where the file is in the data folder.
+    /// Where a file of `events` is in the data folder.
     pub(crate) fn location(&self) -> Result<Path> {
-        let location = Path::parse(format!("{EVENTS_FOLDER}/{}", self.path));
+        self.location_in(EVENTS_FOLDER)
+    }
+
+    /// Where the file is in the data folder, when the table is in `folder`.
+    pub(crate) fn location_in(&self, folder: &str) -> Result<Path> {
+        let location = Path::parse(format!("{folder}/{}", self.path));
         location.map_err(|error| {
             Error::new(ErrorKind::Storage, format!("the log names a strange file: {}", self.path))
                 .caused_by(error)
         })
     }
 
-    /// The file for a scan.
+    /// A file of `events` for a scan.
     pub(crate) fn to_file(&self) -> Result<PartitionedFile> {
-        Ok(PartitionedFile::new_from_meta(ObjectMeta {
-            location: self.location()?,
+        Ok(PartitionedFile::new_from_meta(self.meta_in(EVENTS_FOLDER)?))
+    }
+
+    /// What the object store would say about the file, when the table is in `folder`.
+    pub(crate) fn meta_in(&self, folder: &str) -> Result<ObjectMeta> {
+        Ok(ObjectMeta {
+            location: self.location_in(folder)?,
             last_modified: DateTime::from_timestamp_millis(self.modified_ms).unwrap_or_default(),
             size: self.size_bytes,
             e_tag: None,
             version: None,
-        }))
+        })
     }
 
     /// True when every row surely belongs to the project.

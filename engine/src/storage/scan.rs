@@ -33,7 +33,7 @@ use crate::storage::part::{Part, PartsStatistics};
 use crate::storage::schema::{
     DISTINCT_ID, DISTINCT_ID_HASH, SORT_KEY, TEAM_ID, distinct_id_hash, events_schema,
 };
-use crate::storage::{ProjectId, Snapshot};
+use crate::storage::{EVENTS_FOLDER, ProjectId, Snapshot};
 
 /// The events of one project at one version.
 #[derive(Debug)]
@@ -153,11 +153,17 @@ impl EventsTable {
         let mut by_size: Vec<_> = parts.iter().collect();
         by_size.sort_by_key(|part| std::cmp::Reverse(part.size_bytes));
         let mut groups = vec![(0, Vec::new()); count.clamp(1, parts.len().max(1))];
+        let name: Arc<str> = EVENTS_FOLDER.into();
         for part in by_size {
             if let Some((bytes, files)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
                 *bytes += part.size_bytes;
                 let is_shared = !part.is_only(self.project);
-                let scanned_for = ScannedFor { project: self.project, is_shared };
+                let scanned_for = ScannedFor {
+                    project: self.project,
+                    is_shared,
+                    table: Arc::clone(&name),
+                    files_of_table: self.snapshot.log.parts.len(),
+                };
                 files.push(part.to_file()?.with_extension(scanned_for));
             }
         }

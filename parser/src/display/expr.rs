@@ -649,7 +649,7 @@ pub(super) fn tag(f: &mut Formatter<'_>, tag: &Tag) -> fmt::Result {
     write!(f, "</{}>", tag.name.name)
 }
 
-fn type_name(f: &mut Formatter<'_>, target: &TypeName) -> fmt::Result {
+pub(super) fn type_name(f: &mut Formatter<'_>, target: &TypeName) -> fmt::Result {
     for (at, word) in target.name.split(' ').enumerate() {
         if at > 0 {
             f.write_char(' ')?;

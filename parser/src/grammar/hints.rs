@@ -36,11 +36,31 @@ const STRUCTURE: &[&str] = &[
     "OVER",
 ];
 
-/// Beginnings of statements that other databases have.
+/// Beginnings of statements that hold no query here, or that only other databases have.
 const STATEMENTS: &[&str] = &[
     "ALTER", "ANALYZE", "BEGIN", "CALL", "COMMIT", "COPY", "CREATE", "DELETE", "DESCRIBE", "DROP",
     "EXPLAIN", "GRANT", "INSERT", "MERGE", "REVOKE", "ROLLBACK", "SET", "SHOW", "TRUNCATE",
     "UPDATE", "USE",
+];
+
+/// Beginnings of statements, for spelling suggestions.
+const BEGINNINGS: &[&str] = &[
+    "SELECT",
+    "WITH",
+    "VALUES",
+    "EXPLAIN",
+    "SHOW",
+    "DESCRIBE",
+    "SET",
+    "RESET",
+    "CREATE",
+    "DROP",
+    "ALTER",
+    "INSERT",
+    "COPY",
+    "PREPARE",
+    "EXECUTE",
+    "DEALLOCATE",
 ];
 
 /// The clauses of SELECT in the order they are written.
@@ -103,7 +123,11 @@ impl Parser<'_> {
         if self.is(Keyword::From) {
             return self.unexpected("SELECT").hint("The columns come first: SELECT … FROM ….");
         }
-        self.unexpected("SELECT")
+        let error = self.unexpected("SELECT");
+        match nearest_of(BEGINNINGS, self.slice(span)) {
+            Some(near) if self.at == 0 => error.hint(format!("Did you mean {near}?")),
+            _ => error,
+        }
     }
 
     /// A few characters of a token, on one line.
@@ -128,7 +152,9 @@ impl Parser<'_> {
         let at_end_of_query = expected == "the end";
         let word = self.slice(self.span()).to_ascii_uppercase();
         let hint = match (self.previous_kind(), self.kind()) {
-            (Some(T::Semicolon), _) | (_, T::Semicolon) => "A text holds one query.".into(),
+            (Some(T::Semicolon), _) | (_, T::Semicolon) => {
+                "A text holds one statement here.".into()
+            }
             (_, T::Keyword(Keyword::Group | Keyword::Order))
                 if after_operand && !self.nth_is(1, Keyword::By) =>
             {
@@ -239,11 +265,15 @@ impl Parser<'_> {
 
 /// The structural word one slip away: a letter more, less, changed, or two swapped.
 fn nearest(written: &str) -> Option<&'static str> {
+    nearest_of(STRUCTURE, written)
+}
+
+fn nearest_of(words: &'static [&'static str], written: &str) -> Option<&'static str> {
     if written.len() < 3 {
         return None;
     }
     let written = written.to_ascii_uppercase();
-    STRUCTURE.iter().find(|word| is_one_slip(written.as_bytes(), word.as_bytes())).copied()
+    words.iter().find(|word| is_one_slip(written.as_bytes(), word.as_bytes())).copied()
 }
 
 fn is_unit(word: &str) -> bool {

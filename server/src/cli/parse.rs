@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use clap::Args;
 use hedgerow_engine::{Error, ErrorKind};
-use hedgerow_parser::{Dialect, parse_query};
+use hedgerow_parser::{Dialect, parse_statement};
 
 use super::failure::Failure;
 use super::lines::answer_all;
@@ -43,5 +43,5 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn canonical(text: &str) -> Result<String, Error> {
-    Ok(parse_query(text, Dialect::Hogql)?.to_string())
+    Ok(parse_statement(text, Dialect::Hogql)?.to_string())
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use futures::StreamExt;
-use hedgerow_engine::{Engine, Location, ResultStream, Session, SessionOptions};
-use hedgerow_parser::Dialect;
+use hedgerow_engine::{Engine, Error, Location, ResultStream, Session, SessionOptions};
+use hedgerow_parser::{Dialect, Piece, Span, split};
 use serde::Deserialize;
 
 use super::failure::Failure;
@@ -47,7 +47,12 @@ pub(crate) struct Options {
     #[command(flatten)]
     #[serde(skip)]
     engine: EngineFlags,
-    /// The query; - or nothing reads it from stdin.
+    /// File with the statements, instead of an argument.
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["sql", "many"])]
+    #[serde(skip)]
+    file: Option<PathBuf>,
+    /// The statements, with `;` between them; - or nothing reads them from stdin. The first error
+    /// ends them.
     #[serde(skip)]
     sql: Option<String>,
 }
@@ -62,7 +67,7 @@ impl Options {
     }
 }
 
-/// Runs one query, or many.
+/// Runs statements one after another, or answers many queries.
 ///
 /// # Errors
 /// Any error of the store or the query.
@@ -82,27 +87,58 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             answer_all(|sql| runtime.block_on(answer(&session, sql)))
         });
     }
-    let sql = match options.sql.as_deref() {
-        None | Some("-") => {
+    let sql = match (&options.file, options.sql.as_deref()) {
+        (Some(file), _) => std::fs::read_to_string(file)
+            .map_err(|error| Failure::new(format!("cannot read {}: {error}", file.display())))?,
+        (None, None | Some("-")) => {
             let mut text = String::new();
             io::stdin().lock().read_to_string(&mut text)?;
             text
         }
-        Some(sql) => sql.to_owned(),
+        (None, Some(sql)) => sql.to_owned(),
     };
-    let stream = session.query(&sql).await.map_err(|error| Failure::about(&error, &sql))?;
-    for notice in stream.notices() {
-        let hint = notice.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        writeln!(io::stderr(), "notice: {}{hint}", notice.message)?;
+    let dialect = Dialect::Hogql;
+    let pieces = split(&sql, dialect);
+    if pieces.is_empty() {
+        // The parser knows best what is missing.
+        session.query(&sql).await.map_err(|error| Failure::about(&error, &sql))?;
     }
-    write(&options, &session, stream, &sql).await
+    let mut results = 0;
+    for piece in pieces {
+        let failure = |error: Error| in_whole_text(error, piece, &sql);
+        let stream = session.query(piece.text).await.map_err(failure)?;
+        for notice in stream.notices() {
+            let hint = notice.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            writeln!(io::stderr(), "notice: {}{hint}", notice.message)?;
+        }
+        if let Some(done) = stream.outcome() {
+            writeln!(io::stderr(), "{done}")?;
+            continue;
+        }
+        results += 1;
+        let format = options.format.unwrap_or_default();
+        if results > 1 && (options.output.is_some() || format.is_binary()) {
+            return Err(Failure::new("several results do not fit into one file"));
+        }
+        write(&options, &session, stream, failure).await?;
+    }
+    Ok(())
+}
+
+/// An error of one statement, with its place in the text that holds them all.
+fn in_whole_text(mut error: Error, piece: Piece<'_>, text: &str) -> Failure {
+    let shift = u32::try_from(piece.start).unwrap_or(u32::MAX);
+    error.span = error
+        .span
+        .map(|span| Span::new(span.start.saturating_add(shift), span.end.saturating_add(shift)));
+    Failure::about(&error, text)
 }
 
 async fn write(
     options: &Options,
     session: &Session,
     mut stream: ResultStream,
-    sql: &str,
+    failure: impl Fn(Error) -> Failure,
 ) -> Result<(), Failure> {
     let format = options.format.unwrap_or_default();
     let target: Box<dyn Write + Send> =
@@ -118,7 +154,7 @@ async fn write(
     let zone = session.settings().timezone.parse().unwrap_or_default();
     let mut sink = Sink::open(format, target, stream.schema(), zone)?;
     while let Some(batch) = stream.next().await {
-        sink.write(&batch.map_err(|error| Failure::about(&error, sql))?)?;
+        sink.write(&batch.map_err(&failure)?)?;
     }
     sink.finish()
 }

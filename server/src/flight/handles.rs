@@ -2,6 +2,7 @@
 //! random, belongs to one principal, and expires.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub(super) struct Held {
 pub(super) struct Handles {
     tokens: Mutex<HashMap<Bytes, Instant>>,
     statements: Mutex<HashMap<Bytes, Entry>>,
+    /// The sessions of tokens, so that SET holds for the requests that follow.
+    sessions: Mutex<HashMap<Principal, (Arc<Session>, Instant)>>,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,27 @@ impl Handles {
             }
             _ => false,
         }
+    }
+
+    /// The session of a principal with a token, if it has one.
+    pub(super) fn session(&self, principal: &Principal) -> Option<Arc<Session>> {
+        let mut sessions = self.sessions.lock();
+        let (session, used) = sessions.get_mut(principal)?;
+        *used = Instant::now();
+        Some(Arc::clone(session))
+    }
+
+    /// Keeps a session for the requests of a principal that follow. Without a token nobody knows
+    /// which requests belong together. Of two sessions at once the first is kept.
+    pub(super) fn keep(&self, principal: &Principal, session: Session) -> Arc<Session> {
+        let session = Arc::new(session);
+        if principal.token.is_none() {
+            return session;
+        }
+        let mut sessions = self.sessions.lock();
+        make_room(&mut sessions, TOKEN_AGE_MAX, |(_, used)| *used);
+        let entry = sessions.entry(principal.clone()).or_insert((session, Instant::now()));
+        Arc::clone(&entry.0)
     }
 
     /// Holds a statement for a principal.
@@ -112,7 +136,11 @@ impl Handles {
 }
 
 /// Forgets what is too old, and the oldest when there is still too much.
-fn make_room<T>(entries: &mut HashMap<Bytes, T>, age_max: Duration, used: impl Fn(&T) -> Instant) {
+fn make_room<K: Eq + Hash, T>(
+    entries: &mut HashMap<K, T>,
+    age_max: Duration,
+    used: impl Fn(&T) -> Instant,
+) {
     if entries.len() < COUNT_MAX {
         return;
     }

@@ -8,8 +8,10 @@ use arrow_flight::sql::{
     Nullable, Searchable, SqlInfo, SqlNullOrdering, SqlSupportedTransaction, XdbcDataType,
 };
 
-/// The only type of table.
-pub(super) const TABLE_TYPE: &str = "TABLE";
+/// The types of tables.
+pub(super) const TABLE_TYPES: [&str; 2] = [TABLE, VIEW];
+pub(super) const TABLE: &str = "TABLE";
+pub(super) const VIEW: &str = "VIEW";
 
 /// Facts about the server.
 ///
@@ -20,14 +22,14 @@ pub(super) fn sql_info() -> Result<SqlInfoData> {
     info.append(SqlInfo::FlightSqlServerName, "Hedgerow");
     info.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     info.append(SqlInfo::FlightSqlServerArrowVersion, "1.3");
-    info.append(SqlInfo::FlightSqlServerReadOnly, true);
+    info.append(SqlInfo::FlightSqlServerReadOnly, false);
     info.append(SqlInfo::FlightSqlServerSql, true);
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
     info.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
     info.append(SqlInfo::FlightSqlServerCancel, false);
     info.append(SqlInfo::SqlDdlCatalog, false);
     info.append(SqlInfo::SqlDdlSchema, false);
-    info.append(SqlInfo::SqlDdlTable, false);
+    info.append(SqlInfo::SqlDdlTable, true);
     info.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
     info.append(SqlInfo::SqlNullOrdering, SqlNullOrdering::SqlNullsSortedAtEnd as i32);
     info.append(SqlInfo::SqlAllTablesAreSelectable, true);

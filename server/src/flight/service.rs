@@ -15,8 +15,9 @@ use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
     ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetDbSchemas,
     CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
-    CommandPreparedStatementQuery, CommandStatementQuery, DoPutPreparedStatementResult,
-    ProstMessageExt, SqlInfo, TicketStatementQuery,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery,
+    CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo,
+    TicketStatementQuery,
 };
 use arrow_flight::{
     Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse,
@@ -27,6 +28,7 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use hedgerow_engine::{Engine, Session, SessionOptions, Type};
 use hedgerow_parser::Dialect;
+use hedgerow_parser::ast::StatementKind;
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
@@ -76,16 +78,36 @@ impl Service {
         Ok(Principal { token, project })
     }
 
-    async fn session(&self, principal: &Principal) -> Result<Session, Status> {
+    async fn session(&self, principal: &Principal) -> Result<Arc<Session>, Status> {
+        if let Some(session) = self.handles.session(principal) {
+            return Ok(session);
+        }
         let options =
             SessionOptions { project: principal.project.clone(), dialect: Dialect::Hogql };
-        self.engine.session(options).await.map_err(|error| status(&error, ""))
+        let session = self.engine.session(options).await.map_err(|error| status(&error, ""))?;
+        Ok(self.handles.keep(principal, session))
     }
 
     async fn prepare(&self, principal: &Principal, text: &str) -> Result<Held, Status> {
         let session = self.session(principal).await?;
         let statement = session.prepare(text, &[]).await.map_err(|error| status(&error, text))?;
-        Ok(Held { session: Arc::new(session), statement: Arc::new(statement), params: Vec::new() })
+        if principal.token.is_none() && is_about_session(&statement.tree.kind) {
+            let message = "nothing is kept between requests without a token: do a handshake first";
+            return Err(Status::failed_precondition(message));
+        }
+        Ok(Held { session, statement: Arc::new(statement), params: Vec::new() })
+    }
+
+    /// Runs a statement for what it does: how many rows it wrote, or gave.
+    async fn update(&self, held: Held) -> Result<i64, Status> {
+        let text = &held.statement.text;
+        let answer = held.session.execute(&held.statement, held.params).await;
+        let mut answer = answer.map_err(|error| status(&error, text))?;
+        let mut rows = answer.outcome().and_then(|done| done.rows).unwrap_or(0);
+        while let Some(batch) = answer.next().await {
+            rows += batch.map_err(|error| status(&error, text))?.num_rows() as u64;
+        }
+        Ok(i64::try_from(rows).unwrap_or(i64::MAX))
     }
 
     fn held(&self, principal: &Principal, handle: &Bytes) -> Result<Held, Status> {
@@ -154,6 +176,18 @@ impl Service {
             })
             .boxed()
     }
+}
+
+/// Statements whose effect lasts as long as a session does.
+fn is_about_session(statement: &StatementKind) -> bool {
+    matches!(
+        statement,
+        StatementKind::Set { .. }
+            | StatementKind::Reset(_)
+            | StatementKind::Prepare { .. }
+            | StatementKind::Execute { .. }
+            | StatementKind::Deallocate(_)
+    )
 }
 
 /// How a client gets at a result.
@@ -275,6 +309,33 @@ impl FlightSqlService for Service {
         }
     }
 
+    async fn do_put_statement_update(
+        &self,
+        query: CommandStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let principal = self.principal(request.metadata())?;
+        let held = self.prepare(&principal, &query.query).await?;
+        self.update(held).await
+    }
+
+    async fn do_put_prepared_statement_update(
+        &self,
+        query: CommandPreparedStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let principal = self.principal(request.metadata())?;
+        let held = self.held(&principal, &query.prepared_statement_handle)?;
+        let types = &held.statement.params;
+        if types.is_empty() {
+            return self.update(held).await;
+        }
+        let row = params::read(request.into_inner()).await?;
+        let values = params::values(&row, types);
+        let params = values.map_err(|error| status(&error, &held.statement.text))?;
+        self.update(Held { params, ..held }).await
+    }
+
     async fn get_flight_info_prepared_statement(
         &self,
         query: CommandPreparedStatementQuery,
@@ -369,8 +430,9 @@ impl FlightSqlService for Service {
         for table in tables {
             let schema = wire_schema(&table.schema);
             let (schema_name, name) = schema_and_name(&table.name);
+            let kind = if table.view.is_some() { metadata::VIEW } else { metadata::TABLE };
             builder
-                .append(session.project_name(), schema_name, name, metadata::TABLE_TYPE, &schema)
+                .append(session.project_name(), schema_name, name, kind, &schema)
                 .map_err(internal)?;
         }
         self.answer(builder.build().map_err(internal)?)
@@ -391,7 +453,7 @@ impl FlightSqlService for Service {
     ) -> Answer<DoGet> {
         self.principal(request.metadata())?;
         let mut builder = query.into_builder();
-        builder.append(metadata::TABLE_TYPE);
+        metadata::TABLE_TYPES.into_iter().for_each(|kind| builder.append(kind));
         self.answer(builder.build().map_err(internal)?)
     }
 

@@ -14,8 +14,8 @@ use hedgerow_parser::Dialect;
 use super::catalog::{Catalog, CatalogStatement};
 use super::error::PgError;
 use super::params::Param;
+use super::prepared::Statements;
 use super::route::{Route, Utility, route};
-use super::split::Piece;
 use super::types::{declared_type, pg_type};
 use super::utility;
 use super::variables::Variables;
@@ -36,8 +36,9 @@ pub(super) struct Prepared {
     pub params: Vec<Param>,
     /// The result columns; none for statements without rows.
     pub schema: Option<SchemaRef>,
-    text: String,
-    offset: usize,
+    pub text: String,
+    /// Where `text` starts in what the client sent, in characters.
+    pub offset: usize,
 }
 
 /// Who runs it.
@@ -48,6 +49,53 @@ pub(super) enum Plan {
     Utility(Utility),
     Engine(Statement),
     Catalog(Box<CatalogStatement>),
+    /// `PREPARE`: what gets the name.
+    Prepare {
+        name: String,
+        statement: Arc<Prepared>,
+    },
+    /// `EXECUTE`: what had the name, and the values of its parameters.
+    Execute {
+        statement: Arc<Prepared>,
+        values: Vec<ScalarValue>,
+    },
+}
+
+impl Plan {
+    /// The command tag's word: what PostgreSQL calls it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Utility(_) => "SHOW",
+            Self::Engine(statement) => statement.word(),
+            Self::Execute { statement, .. } => statement.plan.word(),
+            Self::Prepare { .. } => "PREPARE",
+            Self::Empty | Self::Catalog(_) => "SELECT",
+        }
+    }
+
+    /// The command tag after this many rows.
+    pub(super) fn tag(&self, rows: usize) -> String {
+        match self.word() {
+            word @ ("SELECT" | "SHOW") => format!("{word} {rows}"),
+            word => word.to_owned(),
+        }
+    }
+
+    /// True when it changes what others see.
+    pub(super) fn writes(&self) -> bool {
+        match self {
+            Self::Engine(statement) => statement.writes(),
+            Self::Execute { statement, .. } => statement.plan.writes(),
+            _ => false,
+        }
+    }
+}
+
+/// What a statement answers with.
+pub(super) enum Answer {
+    Rows(Rows),
+    /// A command tag: it has run.
+    Done(String, Vec<Notice>),
 }
 
 /// Rows on their way to the client. Dropping them stops the query.
@@ -70,17 +118,20 @@ impl Backend {
         if self.session.settings().hogql_strings { Dialect::Hogql } else { Dialect::Postgres }
     }
 
-    /// Analyses one statement. `declared` are the OIDs of parameters, 0 where the client leaves
+    /// Analyses one statement, which starts `offset` characters into what the client sent; none
+    /// means that it sent nothing but blanks and comments. `declared` are the OIDs of parameters, 0 where the client leaves
     /// the type to us.
     ///
     /// # Errors
     /// Any user error, with its position in the text the client sent.
     pub(super) async fn prepare(
         &self,
-        piece: Option<Piece<'_>>,
+        text: Option<&str>,
+        offset: usize,
         declared: &[u32],
+        statements: &Statements,
     ) -> Result<Prepared, PgError> {
-        let Some(Piece { text, offset }) = piece else {
+        let Some(text) = text else {
             return Ok(Prepared {
                 plan: Plan::Empty,
                 params: Vec::new(),
@@ -89,10 +140,13 @@ impl Backend {
                 offset: 0,
             });
         };
-        let (plan, wanted, schema) = match route(text)? {
+        let (plan, wanted, schema) = match route(text, self.dialect())? {
             Route::Utility(statement) => {
                 let schema = utility::schema(&statement, &self.variables)?;
                 (Plan::Utility(statement), Vec::new(), schema)
+            }
+            Route::Named(named) => {
+                return self.prepare_named(named, text, offset, statements).await;
             }
             Route::Catalog => {
                 let statement = self
@@ -114,8 +168,9 @@ impl Backend {
                     let types: Vec<_> = statement.params.iter().map(decided_or_text).collect();
                     statement = self.session.prepare(text, &types).await.map_err(explain)?;
                 }
-                let (wanted, schema) = (statement.params.clone(), Arc::clone(&statement.schema));
-                (Plan::Engine(statement), wanted, Some(schema))
+                let wanted = statement.params.clone();
+                let schema = statement.has_rows().then(|| Arc::clone(&statement.schema));
+                (Plan::Engine(statement), wanted, schema)
             }
         };
         let params = wanted.into_iter().enumerate().map(|(at, ty)| {
@@ -125,7 +180,7 @@ impl Backend {
         Ok(Prepared { plan, params: params.collect(), schema, text: text.to_owned(), offset })
     }
 
-    /// Runs a query with its parameters; utility statements are the connection's own.
+    /// Runs a statement with its parameters; those about the session are the connection's own.
     ///
     /// # Errors
     /// Any user error, with its position in the text the client sent.
@@ -133,7 +188,7 @@ impl Backend {
         &self,
         prepared: &Prepared,
         params: Vec<ScalarValue>,
-    ) -> Result<Rows, PgError> {
+    ) -> Result<Answer, PgError> {
         let (text, offset) = (prepared.text.clone(), prepared.offset);
         let explain = move |error: Error| PgError::from_engine(error, &text, offset);
         match &prepared.plan {
@@ -141,24 +196,32 @@ impl Backend {
                 let stream =
                     self.session.execute(statement, params).await.map_err(explain.clone())?;
                 let notices = stream.notices().to_vec();
+                if let Some(done) = stream.outcome() {
+                    return Ok(Answer::Done(done.to_string(), notices));
+                }
                 let types = types(stream.schema());
                 let batches = stream.map(move |batch| batch.map_err(explain.clone())).boxed();
-                Ok(Rows { types, notices, batches, current: None })
+                Ok(Answer::Rows(Rows { types, notices, batches, current: None }))
+            }
+            Plan::Execute { statement, values } => {
+                let answer = Box::pin(self.execute(statement, values.clone())).await;
+                // Places in the prepared text mean nothing in the text of EXECUTE.
+                answer.map_err(|error| PgError { position: None, ..error })
             }
             Plan::Catalog(statement) => {
                 let stream =
                     self.catalog.execute(statement, params).await.map_err(explain.clone())?;
                 let batches =
                     stream.map(move |batch| batch.map_err(|error| explain.clone()(error.into())));
-                Ok(Rows {
+                Ok(Answer::Rows(Rows {
                     types: types(statement.schema()),
                     notices: Vec::new(),
                     batches: batches.boxed(),
                     current: None,
-                })
+                }))
             }
-            Plan::Empty | Plan::Utility(_) => {
-                Err(Error::internal("a statement without rows was run for rows").into())
+            Plan::Empty | Plan::Utility(_) | Plan::Prepare { .. } => {
+                Err(Error::internal("the connection's own statement was run elsewhere").into())
             }
         }
     }

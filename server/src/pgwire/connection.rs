@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::ScalarValue;
+use hedgerow_engine::Notice;
 use pgwire::messages::response::{CommandComplete, ReadyForQuery};
 use pgwire::messages::startup::ParameterStatus;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::backend::{Backend, Prepared, Rows};
+use super::backend::{Backend, Plan, Prepared, Rows};
 use super::cancel::{CancelKey, Limits, shutting_down};
 use super::error::{PgError, notice};
 use super::message::{Inbox, Message};
 use super::outbox::Outbox;
+use super::prepared::Statements;
 use super::route::Utility;
 use super::rows::RowEncoder;
 use super::types::Format;
@@ -31,7 +33,7 @@ pub(super) struct Connection {
     pub(super) cancel: CancelKey,
     pub(super) lifecycle: Lifecycle,
     pub(super) transaction: Transaction,
-    pub(super) statements: HashMap<String, Arc<Prepared>>,
+    pub(super) statements: Statements,
     pub(super) portals: HashMap<String, Portal>,
 }
 
@@ -160,6 +162,70 @@ impl Connection {
     pub(super) fn limits(&self) -> Limits {
         let timeout = self.backend.variables.statement_timeout();
         Limits::start(&self.cancel.slot, &self.lifecycle.stop, timeout)
+    }
+
+    /// Refuses a statement that must not run now.
+    ///
+    /// # Errors
+    /// 25P02 in a failed transaction; for statements that write, 25006 in a read-only
+    /// transaction, and 25001 in any other.
+    pub(super) fn admit(&self, prepared: &Prepared) -> Result<(), PgError> {
+        self.admit_in_failed(prepared)?;
+        if !prepared.plan.writes() {
+            return Ok(());
+        }
+        let variable = match self.transaction.is_idle() {
+            true => "default_transaction_read_only",
+            false => "transaction_read_only",
+        };
+        let word = prepared.plan.word();
+        if self.backend.variables.get(variable)?.1 == "on" {
+            let message = format!("cannot execute {word} in a read-only transaction");
+            return Err(PgError::error("25006", message));
+        }
+        if !self.transaction.is_idle() {
+            let message = format!("{word} cannot run inside a transaction block");
+            return Err(PgError::error("25001", message)
+                .hint("It is committed by itself and cannot be rolled back: turn on autocommit."));
+        }
+        Ok(())
+    }
+
+    /// Refuses everything in a failed transaction but its end.
+    ///
+    /// # Errors
+    /// 25P02.
+    pub(super) fn admit_in_failed(&self, prepared: &Prepared) -> Result<(), PgError> {
+        self.transaction.admit(match &prepared.plan {
+            Plan::Utility(statement) => Some(statement),
+            _ => None,
+        })
+    }
+
+    /// Gives a statement the name that PREPARE asks for.
+    ///
+    /// # Errors
+    /// 42P05 when another has it.
+    pub(super) fn name_statement(
+        &mut self,
+        name: &str,
+        statement: &Arc<Prepared>,
+    ) -> Result<(), PgError> {
+        if self.statements.contains_key(name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(PgError::error("42P05", message));
+        }
+        self.statements.insert(name.to_owned(), Arc::clone(statement));
+        self.complete("PREPARE".to_owned());
+        Ok(())
+    }
+
+    /// Ends a statement without rows.
+    pub(super) fn done(&mut self, tag: String, notices: &[Notice]) {
+        if self.backend.variables.wants_notices() {
+            notices.iter().for_each(|about| self.outbox.push(&notice(about)));
+        }
+        self.complete(tag);
     }
 
     /// Runs a utility statement: a tag, or rows still to be sent.

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hedgerow_parser::split;
 use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{
     BindComplete, CloseComplete, ParseComplete, PortalSuspended,
 };
 use pgwire::messages::response::EmptyQueryResponse;
 
-use super::backend::{Plan, Prepared};
+use super::backend::{Answer, Plan};
 use super::connection::{Connection, Portal, Progress, Sent, no_statement};
 use super::error::PgError;
 use super::message::{Message, Target};
 use super::params::decode;
-use super::route::Utility;
-use super::simple::tag;
-use super::split::split;
 use super::types::{format_of, formats, row_description};
 
 /// The most parameters a Bind can carry.
@@ -63,10 +61,13 @@ impl Connection {
             return Err(PgError::error("42601", message));
         }
         let limits = self.limits();
-        let work = self.backend.prepare(pieces.pop(), types);
+        let piece = pieces.pop();
+        let offset = piece.map_or(0, |piece| text[..piece.start].chars().count());
+        let piece = piece.map(|piece| piece.text);
+        let work = self.backend.prepare(piece, offset, types, &self.statements);
         let prepared = limits.run(&mut self.inbox, work).await?;
         self.cancel.slot.end();
-        self.transaction.admit(utility_of(&prepared))?;
+        self.admit_in_failed(&prepared)?;
         if prepared.params.len() > PARAMS_MAX {
             return Err(PgError::error("54023", "too many parameters"));
         }
@@ -84,7 +85,7 @@ impl Connection {
         result_codes: &[i16],
     ) -> Result<(), PgError> {
         let prepared = self.statements.get(statement).ok_or_else(|| no_statement(statement))?;
-        self.transaction.admit(utility_of(prepared))?;
+        self.admit_in_failed(prepared)?;
         if !name.is_empty() && self.portals.contains_key(&name) {
             return Err(PgError::error("42P03", format!("portal \"{name}\" already exists")));
         }
@@ -141,7 +142,7 @@ impl Connection {
             Ok(0) | Err(_) => usize::MAX,
             Ok(limit) => limit,
         };
-        self.transaction.admit(utility_of(&portal.prepared))?;
+        self.admit(&portal.prepared)?;
         let limits = self.limits();
         self.run(&mut portal, rows_max, &limits).await?;
         self.cancel.slot.end();
@@ -169,34 +170,36 @@ impl Connection {
                     Some(rows) => rows,
                     None => return Ok(()),
                 },
+                (Plan::Prepare { name, statement }, Progress::Waiting) => {
+                    return self.name_statement(name, statement);
+                }
                 (_, Progress::Waiting) => {
                     let work = self.backend.execute(&prepared, portal.params.clone());
-                    limits.run(&mut self.inbox, work).await?
+                    match limits.run(&mut self.inbox, work).await? {
+                        Answer::Rows(rows) => rows,
+                        Answer::Done(tag, notices) => {
+                            self.done(tag, &notices);
+                            return Ok(());
+                        }
+                    }
                 }
                 (_, Progress::Running(rows)) => rows,
-                (Plan::Utility(_), Progress::Done) if prepared.schema.is_none() => {
+                (_, Progress::Done) if prepared.schema.is_none() => {
                     return Err(PgError::error("55000", "portal cannot be run again"));
                 }
                 (plan, Progress::Done) => {
-                    self.complete(format!("{} 0", tag(plan)));
+                    self.complete(plan.tag(0));
                     return Ok(());
                 }
             };
         match self.send_rows(&mut rows, &portal.formats, rows_max, limits).await? {
-            Sent::All(count) => self.complete(format!("{} {count}", tag(&prepared.plan))),
+            Sent::All(count) => self.complete(prepared.plan.tag(count)),
             Sent::Limit => {
                 portal.progress = Progress::Running(rows);
                 self.outbox.push(&PortalSuspended::new());
             }
         }
         Ok(())
-    }
-}
-
-fn utility_of(prepared: &Prepared) -> Option<&Utility> {
-    match &prepared.plan {
-        Plan::Utility(statement) => Some(statement),
-        _ => None,
     }
 }
 

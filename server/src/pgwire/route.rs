@@ -11,8 +11,12 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use hedgerow_engine::settings::placeholder_name;
+use hedgerow_parser::ast::{self, Show, StatementKind};
+use hedgerow_parser::{Dialect, Span, parse_statement};
+
 use super::error::PgError;
-use super::variables::Scope;
+use super::variables::{Scope, is_variable};
 
 /// Who answers.
 #[derive(Debug)]
@@ -23,6 +27,24 @@ pub(super) enum Route {
     Catalog,
     /// The engine: HogQL.
     Engine,
+    /// `PREPARE`, `EXECUTE`: statements of the connection, under the names that the extended
+    /// protocol gives too.
+    Named(Named),
+}
+
+/// A statement about prepared statements.
+#[derive(Debug)]
+pub(super) enum Named {
+    /// The statement to prepare, as a place in the text.
+    Prepare {
+        name: ast::Ident,
+        types: Vec<ast::TypeName>,
+        body: Span,
+    },
+    Execute {
+        name: ast::Ident,
+        args: Vec<ast::Expr>,
+    },
 }
 
 /// A statement about the session.
@@ -65,46 +87,73 @@ impl Utility {
     }
 }
 
-/// Decides who answers `text`, one statement.
+/// Decides who answers `text`, one statement. What PostgreSQL's grammar does not know, and what is
+/// not about the session, is the engine's to answer or to refuse.
 ///
 /// # Errors
-/// 0A000 for statements of PostgreSQL that Hedgerow does not have.
-pub(super) fn route(text: &str) -> Result<Route, PgError> {
+/// 0A000 for statements about the session that Hedgerow does not have.
+pub(super) fn route(text: &str, dialect: Dialect) -> Result<Route, PgError> {
     let Ok(parser) = Parser::new(&PostgreSqlDialect {}).try_with_sql(text) else {
-        return Ok(Route::Engine);
+        return Ok(own(text, dialect));
     };
     let Ok(statements) = parser.with_recursion_limit(64).parse_statements() else {
-        return Ok(Route::Engine);
+        return Ok(own(text, dialect));
     };
     let [statement] = &statements[..] else { return Ok(Route::Engine) };
     match statement {
         Statement::Query(query) if is_catalog_query(query) => Ok(Route::Catalog),
-        Statement::Query(_) | Statement::Explain { .. } | Statement::ExplainTable { .. } => {
-            Ok(Route::Engine)
-        }
-        other => utility(other).map(Route::Utility),
+        Statement::Query(_) => Ok(Route::Engine),
+        other => match utility(other)? {
+            Some(utility) => Ok(Route::Utility(utility)),
+            None => Ok(own(text, dialect)),
+        },
     }
 }
 
-fn utility(statement: &Statement) -> Result<Utility, PgError> {
-    Ok(match statement {
+/// HogQL's statements: prepared ones are the connection's, all others the engine's.
+fn own(text: &str, dialect: Dialect) -> Route {
+    let Ok(statement) = parse_statement(text, dialect) else { return Route::Engine };
+    match statement.kind {
+        StatementKind::Prepare { name, types, statement } => {
+            Route::Named(Named::Prepare { name, types, body: statement.span })
+        }
+        StatementKind::Execute { name, args } => Route::Named(Named::Execute { name, args }),
+        StatementKind::Show(Show::Setting(name)) if placeholder_name(&name).is_none() => {
+            let name: Vec<_> = name.iter().map(|part| part.name.as_str()).collect();
+            Route::Utility(Utility::Show(name.join(".")))
+        }
+        _ => Route::Engine,
+    }
+}
+
+/// A statement about the session; none for those that are not.
+fn utility(statement: &Statement) -> Result<Option<Utility>, PgError> {
+    Ok(Some(match statement {
         Statement::StartTransaction { modes, .. } => Utility::Begin(transaction_modes(modes)?),
         Statement::Commit { chain, .. } => Utility::Commit { chain: *chain },
         Statement::Rollback { savepoint: Some(name), .. } => Utility::RollbackTo(fold(name)),
         Statement::Rollback { chain, .. } => Utility::Rollback { chain: *chain },
         Statement::Savepoint { name } => Utility::Savepoint(fold(name)),
         Statement::ReleaseSavepoint { name } => Utility::Release(fold(name)),
-        Statement::Set(set) => set_statement(set)?,
+        Statement::Set(set) => return set_statement(set),
         Statement::ShowVariable { variable } => {
             let words: Vec<_> = variable.iter().map(|word| word.value.as_str()).collect();
             match words.join(" ") {
                 all if all.eq_ignore_ascii_case("all") => Utility::ShowAll,
-                name => Utility::Show(name),
+                // `SHOW TABLES` and the like read as variables to PostgreSQL's grammar.
+                name if is_variable(&name) => Utility::Show(name),
+                _ => return Ok(None),
             }
         }
         Statement::Reset(reset) => match &reset.reset {
             Reset::ALL => Utility::Reset(None),
-            Reset::ConfigurationParameter(name) => Utility::Reset(Some(object_name(name))),
+            Reset::ConfigurationParameter(name) => {
+                let name = object_name(name);
+                if is_placeholder(&name) {
+                    return Ok(None);
+                }
+                Utility::Reset(Some(name))
+            }
         },
         Statement::Discard { object_type } => match object_type.to_string().as_str() {
             "ALL" => Utility::DiscardAll,
@@ -119,22 +168,27 @@ fn utility(statement: &Statement) -> Result<Utility, PgError> {
         Statement::Close { .. } | Statement::Declare { .. } | Statement::Fetch { .. } => {
             return Err(PgError::unsupported("cursors are not supported"));
         }
-        Statement::Copy { .. } => return Err(PgError::unsupported("COPY is not supported")),
-        other => {
-            let text = other.to_string();
-            let word = text.split_whitespace().next().unwrap_or_default();
-            return Err(PgError::unsupported(format!("{word} is not supported")));
-        }
-    })
+        _ => return Ok(None),
+    }))
 }
 
-fn set_statement(set: &Set) -> Result<Utility, PgError> {
+/// True for names under which SET keeps what a placeholder stands for.
+fn is_placeholder(name: &str) -> bool {
+    let parts: Vec<_> =
+        name.split('.').map(|part| ast::Ident::new(part, Span::default())).collect();
+    placeholder_name(&parts).is_some()
+}
+
+fn set_statement(set: &Set) -> Result<Option<Utility>, PgError> {
     let utility = |name: String, value: Option<String>, local: bool| Utility::Set {
         name,
         value,
         scope: if local { Scope::Local } else { Scope::Session },
     };
-    Ok(match set {
+    Ok(Some(match set {
+        Set::SingleAssignment { variable, .. } if is_placeholder(&object_name(variable)) => {
+            return Ok(None);
+        }
         Set::SingleAssignment { scope, variable, values, .. } => {
             let local = *scope == Some(ContextModifier::Local);
             let texts: Vec<_> = values.iter().map(setting_text).collect();
@@ -163,7 +217,7 @@ fn set_statement(set: &Set) -> Result<Utility, PgError> {
         other => {
             return Err(PgError::unsupported(format!("{other} is not supported")));
         }
-    })
+    }))
 }
 
 /// Modes as the variables they set, without their `default_` or `transaction_` prefix.
@@ -376,11 +430,30 @@ mod tests {
             ("select properties.$browser from events", "engine"),
             ("not sql at all", "engine"),
             ("select 'version()'", "engine"),
+            ("show tables", "engine"),
+            ("show columns from events", "engine"),
+            ("show settings", "engine"),
+            ("show var.x", "engine"),
+            ("show timezone", "utility"),
+            ("set var.x = 1", "engine"),
+            ("set filters = event = 'a'", "engine"),
+            ("set timezone = 'UTC'", "utility"),
+            ("reset var.x", "engine"),
+            ("explain analyze select 1", "engine"),
+            ("create view v as select 1 as a", "engine"),
+            ("insert into events values (1)", "engine"),
+            ("drop table events", "engine"),
+            ("copy events to stdout", "engine"),
+            ("copy (select 1) to 'a.csv' with (format csv)", "engine"),
+            ("prepare p as select $1", "named"),
+            ("execute p(1)", "named"),
+            ("deallocate p", "utility"),
         ] {
-            let found = match route(text).unwrap() {
+            let found = match route(text, Dialect::Postgres).unwrap() {
                 Route::Utility(_) => "utility",
                 Route::Catalog => "catalog",
                 Route::Engine => "engine",
+                Route::Named(_) => "named",
             };
             assert_eq!(found, expected, "{text}");
         }
@@ -420,14 +493,14 @@ mod tests {
             ("CLOSE ALL", Utility::CloseAll),
             ("UNLISTEN *", Utility::Unlisten),
         ] {
-            match route(text) {
+            match route(text, Dialect::Postgres) {
                 Ok(Route::Utility(found)) => assert_eq!(found, expected, "{text}"),
                 other => panic!("{text}: {other:?}"),
             }
         }
-        for text in ["insert into events values (1)", "drop table events", "COPY events TO STDOUT"]
-        {
-            assert_eq!(route(text).unwrap_err().code, "0A000", "{text}");
+        for text in ["declare c cursor for select 1", "fetch 1 from c"] {
+            let error = route(text, Dialect::Postgres).unwrap_err();
+            assert_eq!(error.code, "0A000", "{text}");
         }
     }
 }

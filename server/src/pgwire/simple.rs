@@ -2,10 +2,11 @@
 
 use pgwire::messages::response::EmptyQueryResponse;
 
-use super::backend::Plan;
+use hedgerow_parser::split;
+
+use super::backend::{Answer, Plan};
 use super::connection::{Connection, Sent};
 use super::error::PgError;
-use super::split::{Piece, split};
 use super::types::row_description;
 
 impl Connection {
@@ -18,49 +19,48 @@ impl Connection {
         if pieces.is_empty() {
             self.outbox.push(&EmptyQueryResponse::new());
         }
+        let (mut offset, mut counted) = (0, 0);
         for piece in pieces {
-            self.simple_statement(piece).await?;
+            offset += text[counted..piece.start].chars().count();
+            counted = piece.start;
+            self.simple_statement(piece.text, offset).await?;
             self.cancel.slot.end();
         }
         Ok(())
     }
 
-    async fn simple_statement(&mut self, piece: Piece<'_>) -> Result<(), PgError> {
+    async fn simple_statement(&mut self, text: &str, offset: usize) -> Result<(), PgError> {
         let limits = self.limits();
-        let work = self.backend.prepare(Some(piece), &[]);
+        let work = self.backend.prepare(Some(text), offset, &[], &self.statements);
         let prepared = limits.run(&mut self.inbox, work).await?;
         if !prepared.params.is_empty() {
             return Err(PgError::error("42P02", "there is no parameter $1")
                 .hint("Parameters need the extended protocol: prepare the statement."));
         }
+        self.admit(&prepared)?;
         let mut rows = match &prepared.plan {
-            Plan::Utility(statement) => {
-                self.transaction.admit(Some(statement))?;
-                match self.utility(statement)? {
-                    Some(rows) => rows,
-                    None => return Ok(()),
-                }
-            }
+            Plan::Utility(statement) => match self.utility(statement)? {
+                Some(rows) => rows,
+                None => return Ok(()),
+            },
+            Plan::Prepare { name, statement } => return self.name_statement(name, statement),
             _ => {
-                self.transaction.admit(None)?;
                 let work = self.backend.execute(&prepared, Vec::new());
-                limits.run(&mut self.inbox, work).await?
+                match limits.run(&mut self.inbox, work).await? {
+                    Answer::Rows(rows) => rows,
+                    Answer::Done(tag, notices) => {
+                        self.done(tag, &notices);
+                        return Ok(());
+                    }
+                }
             }
         };
         if let Some(schema) = &prepared.schema {
             self.outbox.push(&row_description(schema, &[]));
         }
         if let Sent::All(count) = self.send_rows(&mut rows, &[], usize::MAX, &limits).await? {
-            self.complete(format!("{} {count}", tag(&prepared.plan)));
+            self.complete(prepared.plan.tag(count));
         }
         Ok(())
-    }
-}
-
-/// The word before the number of rows.
-pub(super) fn tag(plan: &Plan) -> &'static str {
-    match plan {
-        Plan::Utility(_) => "SHOW",
-        Plan::Empty | Plan::Engine(_) | Plan::Catalog(_) => "SELECT",
     }
 }

@@ -12,8 +12,8 @@ use super::error::{PgError, warning};
 use super::route::Utility;
 use super::variables::{Scope, Variables};
 
-/// The state that BEGIN, COMMIT and ROLLBACK move between. Nothing is written over this
-/// protocol and every query reads its own snapshot, so there is nothing more to keep.
+/// The state that BEGIN, COMMIT and ROLLBACK move between. Statements that write are refused in
+/// it and every query reads its own snapshot, so there is nothing more to keep.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     state: TransactionState,

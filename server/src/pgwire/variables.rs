@@ -95,7 +95,7 @@ const VARIABLES: &[Variable] = &[
         "default_transaction_read_only",
         "off",
         Kind::Bool,
-        "Whether new transactions are read-only; there is nothing to write over this protocol.",
+        "Whether new transactions refuse statements that write.",
     )),
     variable(
         "extra_float_digits",
@@ -166,9 +166,19 @@ const VARIABLES: &[Variable] = &[
         Kind::Isolation,
         "Isolation of this transaction; every query reads one snapshot.",
     ),
-    variable("transaction_read_only", "off", Kind::Bool, "Whether this transaction is read-only."),
+    variable(
+        "transaction_read_only",
+        "off",
+        Kind::Bool,
+        "Whether this transaction refuses statements that write.",
+    ),
     variable("week_start", "sunday", Kind::Engine, "The day on which toStartOfWeek begins a week."),
 ];
+
+/// True for the name of a variable, however it is spelled.
+pub(super) fn is_variable(name: &str) -> bool {
+    find(name).is_ok()
+}
 
 /// The values of one session, shared with the functions that read and set them.
 #[derive(Debug)]
@@ -259,6 +269,7 @@ impl Variables {
         let mut state = self.state.lock();
         match name {
             None => {
+                self.session.reset_placeholders();
                 let initial = state.initial.clone();
                 self.restore(&mut state, &initial)
             }

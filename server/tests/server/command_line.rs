@@ -282,3 +282,19 @@ fn check_answers_editors_in_json() {
     assert_eq!(failure(&["check", "/nowhere/at/all.sql"], b"").0, 1);
     assert_eq!(failure(&["check"], b"select '\xff'").0, 1);
 }
+
+#[test]
+fn a_script_runs_statement_by_statement() {
+    let script = b"set var.n = 2;\nselect {variables.n} as a;\nprepare p as select $1 + 1 as b;\n\
+                   execute p(41);\nselect 1;\n-- the \xc3\xa9nd\n  selct 2;\nselect 3";
+    let output = run(&mut hedgerow(&["query", "--format", "csv"]), script);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a\n2\nb\n42\n1\n1\n");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("SET\nPREPARE\n"), "{message}");
+    assert!(message.contains("line 7, column 3"), "{message}");
+    assert!(message.contains("hint: Did you mean SELECT?"), "{message}");
+    assert_eq!(output.status.code(), Some(1));
+    let (code, message) = failure(&["query", "create view v as select 1 as a"], b"");
+    assert_eq!(code, 1);
+    assert!(message.contains("no data folder to write to"), "{message}");
+}

@@ -8,4 +8,5 @@ mod flight;
 mod lifecycle;
 mod messages;
 mod postgres;
+mod statements;
 mod support;

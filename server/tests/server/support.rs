@@ -16,7 +16,11 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start() -> Running {
-    let engine = Engine::without_store(&EngineOptions::default()).unwrap();
+    start_on(Engine::without_store(&EngineOptions::default()).unwrap()).await
+}
+
+/// The same, over data.
+pub(crate) async fn start_on(engine: std::sync::Arc<Engine>) -> Running {
     let any = || "127.0.0.1:0".to_owned();
     let addresses = Addresses { pg: any(), flight: any(), http: any() };
     let server = Server::bind(engine, &addresses).await.unwrap();

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{
-    Action, Add, DataType as DeltaType, LogicalFileView, PrimitiveType, StructField,
+    Action, Add, ArrayType, DataType as DeltaType, LogicalFileView, MapType, PrimitiveType,
+    StructField, StructType,
 };
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
@@ -23,7 +24,7 @@ use crate::storage::log::{LogSnapshot, Outcome, PropertyCache, TableLog, Version
 use crate::storage::part::{Part, PartStatistics};
 use crate::storage::properties::PropertyCounts;
 use crate::storage::root_url;
-use crate::storage::schema::{COMMENT, STATISTICS_COLUMNS};
+use crate::storage::schema::COMMENT;
 use crate::storage::writer::{LAYOUT_KEY, LAYOUT_VERSION, PROPERTIES_KEY};
 
 /// The log of one Delta table.
@@ -52,11 +53,13 @@ impl DeltaLog {
         Ok(Self { log, state: Mutex::new(State { table, snapshot }) })
     }
 
-    /// Creates the table, unless somebody did already.
+    /// Creates the table, unless somebody did already. `statistics` names the columns whose
+    /// ranges the log knows.
     pub(crate) async fn create(
         root: &Arc<dyn ObjectStore>,
         name: &str,
         schema: &Schema,
+        statistics: &[&str],
     ) -> Result<Self> {
         let log = log_store(root, name)?;
         if !log.is_delta_table_location().await.map_err(storage_error)? {
@@ -64,7 +67,7 @@ impl DeltaLog {
                 .with_log_store(log)
                 .with_table_name(name)
                 .with_columns(delta_columns(schema)?)
-                .with_configuration(configuration())
+                .with_configuration(configuration(statistics))
                 .with_save_mode(SaveMode::Ignore)
                 .await;
             match created {
@@ -206,32 +209,68 @@ fn log_store(root: &Arc<dyn ObjectStore>, name: &str) -> Result<LogStoreRef> {
     Ok(default_logstore(table, Arc::clone(root), &url, &StorageConfig::default()))
 }
 
-fn configuration() -> [(String, Option<String>); 3] {
+fn configuration(statistics: &[&str]) -> Vec<(String, Option<String>)> {
     let entry = |key: &str, value: String| (key.to_owned(), Some(value));
-    [
-        entry("delta.dataSkippingStatsColumns", STATISTICS_COLUMNS.join(",")),
+    let mut entries = vec![
         entry("delta.checkpointInterval", "100".to_owned()),
         entry("delta.enableExpiredLogCleanup", "true".to_owned()),
-    ]
+    ];
+    if !statistics.is_empty() {
+        entries.push(entry("delta.dataSkippingStatsColumns", statistics.join(",")));
+    }
+    entries
 }
 
 fn delta_columns(schema: &Schema) -> Result<Vec<StructField>> {
-    let column = |field: &Arc<arrow::datatypes::Field>| {
-        let primitive = match field.data_type() {
-            DataType::Int64 => PrimitiveType::Long,
-            DataType::Utf8View => PrimitiveType::String,
-            DataType::FixedSizeBinary(_) => PrimitiveType::Binary,
-            DataType::Timestamp(..) => PrimitiveType::Timestamp,
-            other => return Err(Error::internal(format!("no Delta type for {other}"))),
-        };
-        let column =
-            StructField::new(field.name(), DeltaType::Primitive(primitive), field.is_nullable());
-        Ok(match field.metadata().get(COMMENT) {
-            Some(comment) => column.with_metadata([(COMMENT, comment.as_str())]),
-            None => column,
-        })
-    };
-    schema.fields().iter().map(column).collect()
+    schema.fields().iter().map(|field| delta_column(field)).collect()
+}
+
+fn delta_column(field: &Field) -> Result<StructField> {
+    let column = StructField::new(field.name(), delta_type(field)?, field.is_nullable());
+    Ok(match field.metadata().get(COMMENT) {
+        Some(comment) => column.with_metadata([(COMMENT, comment.as_str())]),
+        None => column,
+    })
+}
+
+fn delta_type(field: &Field) -> Result<DeltaType> {
+    let unknown = || Error::internal(format!("no Delta type for {}", field.data_type()));
+    Ok(DeltaType::Primitive(match field.data_type() {
+        DataType::Boolean => PrimitiveType::Boolean,
+        DataType::Int8 => PrimitiveType::Byte,
+        DataType::Int16 => PrimitiveType::Short,
+        DataType::Int32 => PrimitiveType::Integer,
+        DataType::Int64 => PrimitiveType::Long,
+        DataType::Float32 => PrimitiveType::Float,
+        DataType::Float64 => PrimitiveType::Double,
+        DataType::Decimal128(precision, scale) => {
+            let scale = u8::try_from(*scale).map_err(|_| unknown())?;
+            PrimitiveType::decimal(*precision, scale).map_err(|_| unknown())?
+        }
+        DataType::Utf8 | DataType::Utf8View => PrimitiveType::String,
+        DataType::FixedSizeBinary(_) => PrimitiveType::Binary,
+        DataType::Date32 => PrimitiveType::Date,
+        DataType::Timestamp(..) => PrimitiveType::Timestamp,
+        DataType::List(item) => {
+            let array = ArrayType::new(delta_type(item)?, item.is_nullable());
+            return Ok(DeltaType::Array(Box::new(array)));
+        }
+        DataType::Struct(fields) => {
+            let columns = fields.iter().map(|field| delta_column(field));
+            let columns = columns.collect::<Result<Vec<_>>>()?;
+            let fields = StructType::try_new(columns).map_err(|_| unknown())?;
+            return Ok(DeltaType::Struct(Box::new(fields)));
+        }
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) if fields.len() == 2 => {
+                let (key, value) = (&fields[0], &fields[1]);
+                let map = MapType::new(delta_type(key)?, delta_type(value)?, value.is_nullable());
+                return Ok(DeltaType::Map(Box::new(map)));
+            }
+            _ => return Err(unknown()),
+        },
+        _ => return Err(unknown()),
+    }))
 }
 
 fn storage_error(error: DeltaTableError) -> Error {

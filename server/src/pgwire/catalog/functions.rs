@@ -152,6 +152,11 @@ fn object_functions(objects: &Arc<Objects>) -> Vec<CatalogFunction> {
             let relation = oid.and_then(|oid| objects.relation(oid));
             optional_text(relation.map(|relation| relation.comment.as_str()))
         }),
+        with("pg_get_viewdef", DataType::Utf8, |objects, args| {
+            let oid = args.first().and_then(int_of);
+            let relation = oid.and_then(|oid| objects.relation(oid));
+            optional_text(relation.and_then(|relation| relation.view.as_deref()))
+        }),
         with("col_description", DataType::Utf8, |objects, args| {
             let relation = args.first().and_then(int_of).and_then(|oid| objects.relation(oid));
             let number = args.get(1).and_then(int_of).and_then(|n| usize::try_from(n - 1).ok());
@@ -223,7 +228,6 @@ fn constant_functions() -> Vec<CatalogFunction> {
         "pg_get_ruledef",
         "pg_get_serial_sequence",
         "pg_get_triggerdef",
-        "pg_get_viewdef",
         "pg_tablespace_location",
         "shobj_description",
     ] {

@@ -25,7 +25,7 @@ pub(super) struct Objects {
     pub relations: Vec<Relation>,
 }
 
-/// A table.
+/// A table or view.
 #[derive(Debug)]
 pub(super) struct Relation {
     pub oid: i32,
@@ -35,6 +35,9 @@ pub(super) struct Relation {
     pub name: String,
     pub comment: String,
     pub columns: Vec<Attribute>,
+    /// The query of a view.
+    pub view: Option<String>,
+    pub insertable: bool,
 }
 
 /// A column.
@@ -73,6 +76,8 @@ impl Objects {
                 name: name.to_owned(),
                 comment: table.doc.clone(),
                 columns: attributes(&table),
+                view: table.view,
+                insertable: table.insertable,
             });
         }
         Self {

@@ -116,9 +116,7 @@ pub(super) fn table(
         (PG_CATALOG, "pg_stat_user_tables") => pg_stat_user_tables(objects),
         (PG_CATALOG, "pg_tables") => pg_tables(objects),
         (PG_CATALOG, "pg_user") => pg_user(objects),
-        (PG_CATALOG, "pg_views") => {
-            (texts(&["schemaname", "viewname", "viewowner", "definition"]), Vec::new())
-        }
+        (PG_CATALOG, "pg_views") => pg_views(objects),
         (INFORMATION_SCHEMA, name) => match information_schema(name, objects) {
             Some(table) => table,
             None => return Ok(None),
@@ -215,6 +213,7 @@ fn pg_class(objects: &Objects) -> (Columns, Vec<Row>) {
             ("relname", text(&relation.name)),
             ("relnamespace", Int(relation.namespace)),
             ("reltype", Int(relation.type_oid)),
+            ("relkind", text(if relation.view.is_some() { "v" } else { "r" })),
             ("relnatts", Small(relation.columns.len() as i16)),
         ]
     });
@@ -435,8 +434,26 @@ fn pg_tables(objects: &Objects) -> (Columns, Vec<Row>) {
         ("hastriggers", Bool(false)),
         ("rowsecurity", Bool(false)),
     ];
-    let rows = objects.relations.iter().map(|relation| {
+    let rows = objects.relations.iter().filter(is_table).map(|relation| {
         vec![("schemaname", text(&relation.schema)), ("tablename", text(&relation.name))]
+    });
+    (columns, rows.collect())
+}
+
+fn pg_views(objects: &Objects) -> (Columns, Vec<Row>) {
+    let columns = vec![
+        ("schemaname", text("public")),
+        ("viewname", NoText),
+        ("viewowner", text(&objects.user)),
+        ("definition", NoText),
+    ];
+    let rows = objects.relations.iter().filter_map(|relation| {
+        let definition = relation.view.as_deref()?;
+        Some(vec![
+            ("schemaname", text(&relation.schema)),
+            ("viewname", text(&relation.name)),
+            ("definition", text(definition)),
+        ])
     });
     (columns, rows.collect())
 }
@@ -452,6 +469,7 @@ fn pg_stat_user_tables(objects: &Objects) -> (Columns, Vec<Row>) {
     let rows = objects
         .relations
         .iter()
+        .filter(is_table)
         .map(|relation| vec![("relid", Int(relation.oid)), ("relname", text(&relation.name))]);
     (columns, rows.collect())
 }
@@ -480,7 +498,17 @@ fn information_schema(name: &str, objects: &Objects) -> Option<(Columns, Vec<Row
                 ("is_insertable_into", text("NO")),
                 ("is_typed", text("NO")),
             ];
-            (columns, objects.relations.iter().map(qualified).collect())
+            let rows = objects.relations.iter().map(|relation| {
+                let mut row = qualified(relation);
+                if relation.view.is_some() {
+                    row.push(("table_type", text("VIEW")));
+                }
+                if relation.insertable {
+                    row.push(("is_insertable_into", text("YES")));
+                }
+                row
+            });
+            (columns, rows.collect())
         }
         "columns" => information_columns(objects),
         "table_privileges" => {
@@ -497,7 +525,22 @@ fn information_schema(name: &str, objects: &Objects) -> Option<(Columns, Vec<Row
             (columns, objects.relations.iter().map(qualified).collect())
         }
         "views" => {
-            (texts(&["table_catalog", "table_schema", "table_name", "view_definition"]), Vec::new())
+            let columns = vec![
+                ("table_catalog", catalog()),
+                ("table_schema", text("public")),
+                ("table_name", NoText),
+                ("view_definition", NoText),
+                ("check_option", text("NONE")),
+                ("is_updatable", text("NO")),
+                ("is_insertable_into", text("NO")),
+            ];
+            let rows = objects.relations.iter().filter_map(|relation| {
+                let definition = text(relation.view.as_deref()?);
+                let mut row = qualified(relation);
+                row.push(("view_definition", definition));
+                Some(row)
+            });
+            (columns, rows.collect())
         }
         "key_column_usage" => {
             (constraint_columns(&["column_name", "ordinal_position"]), Vec::new())
@@ -572,6 +615,10 @@ fn information_columns(objects: &Objects) -> (Columns, Vec<Row>) {
         })
     });
     (columns, rows.collect())
+}
+
+fn is_table(relation: &&Relation) -> bool {
+    relation.view.is_none()
 }
 
 /// A row that only names a table.

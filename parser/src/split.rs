@@ -1,18 +1,53 @@
-//! One simple query may hold several statements: this cuts it at its semicolons.
+//! A text may hold several statements: this cuts it at its semicolons, without parsing them, since
+//! one statement can change how the next is read, and some are not HogQL's.
 
-use hedgerow_parser::Dialect;
+use crate::Dialect;
+use crate::lexer::tokenize;
+use crate::token::TokenKind;
 
-/// A statement, and where it starts in the whole text in characters.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Piece<'a> {
+/// A statement, and where it starts in the whole text in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The statement with the blanks and comments around it, without its semicolon.
     pub text: &'a str,
-    pub offset: usize,
+    /// Where `text` starts in the whole text, in bytes.
+    pub start: usize,
 }
 
-/// The statements of a text, without their semicolons; those of nothing but blanks and comments
-/// are left out. Semicolons in quotes, comments and `$tag$ … $tag$` do not count. Quotes and
-/// comments are HogQL's, so that no statement is cut where the parser would not end it.
-pub(super) fn split(text: &str, dialect: Dialect) -> Vec<Piece<'_>> {
+/// The statements of a text; those of nothing but blanks and comments are left out. Semicolons
+/// in quotes, comments and `$tag$ … $tag$` do not count.
+///
+/// Never fails: a text that HogQL's lexer refuses is cut by its quotes and comments alone, and so
+/// is PostgreSQL's, which has forms of quoting that HogQL has not.
+pub fn split(text: &str, dialect: Dialect) -> Vec<Piece<'_>> {
+    if dialect == Dialect::Postgres {
+        return split_by_quotes(text, dialect);
+    }
+    match tokenize(text, dialect) {
+        Ok(lexed) => {
+            let mut pieces = Vec::new();
+            let (mut start, mut empty) = (0, true);
+            for token in lexed.tokens {
+                if !matches!(token.kind, TokenKind::Semicolon | TokenKind::End) {
+                    empty = false;
+                    continue;
+                }
+                let end = match token.kind {
+                    TokenKind::End => text.len(),
+                    _ => token.span.start as usize,
+                };
+                if !std::mem::replace(&mut empty, true) {
+                    pieces.push(Piece { text: &text[start..end], start });
+                }
+                start = token.span.end as usize;
+            }
+            pieces
+        }
+        Err(_) => split_by_quotes(text, dialect),
+    }
+}
+
+fn split_by_quotes(text: &str, dialect: Dialect) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = Scanner { text, at: 0, dialect };
     let (mut start, mut empty) = (0, true);
@@ -24,8 +59,7 @@ pub(super) fn split(text: &str, dialect: Dialect) -> Vec<Piece<'_>> {
             Token::Semicolon | Token::End => {
                 let end = if token == Token::End { rest.at } else { rest.at - 1 };
                 if !empty {
-                    let offset = text[..start].chars().count();
-                    pieces.push(Piece { text: &text[start..end], offset });
+                    pieces.push(Piece { text: &text[start..end], start });
                 }
                 if token == Token::End {
                     return pieces;
@@ -157,12 +191,13 @@ mod tests {
 
     #[test]
     fn hogql_strings_have_backslashes() {
-        let pieces = split(r"select 'a\'; '; 2", Dialect::Hogql);
-        assert_eq!(pieces.len(), 2);
+        for text in [r"select 'a\'; '; 2", "select f'{a ? ';' : 'b'}'; 2"] {
+            assert_eq!(split(text, Dialect::Hogql).len(), 2, "{text}");
+        }
     }
 
     #[test]
-    fn offsets_are_characters() {
-        assert_eq!(split("é;x", Dialect::Postgres)[1], Piece { text: "x", offset: 2 });
+    fn pieces_know_their_place() {
+        assert_eq!(split("é;x", Dialect::Postgres)[1], Piece { text: "x", start: 3 });
     }
 }

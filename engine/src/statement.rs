@@ -1,0 +1,191 @@
+//! Statements: what each does, once its text is parsed. SET, PREPARE and their kin are the
+//! session's own.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use hedgerow_parser::ast::{self, StatementKind, TableContent};
+
+use crate::answer::{Notice, ResultStream, text_schema};
+use crate::catalog::Catalog;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::execute::{self, Plan};
+use crate::lower::{self, Lowered, Task, Warning};
+use crate::settings::Settings;
+use crate::storage::{EventStore, ProjectId};
+use crate::types::Type;
+
+pub(crate) mod assign;
+mod copy;
+mod definitions;
+mod explain;
+mod show;
+mod tables;
+
+pub(crate) use show::relations;
+
+/// Values of `$1`, `$2`, … with their types.
+pub(crate) type Params = Vec<(Type, ScalarValue)>;
+
+/// On whose behalf a statement runs, and under which settings.
+pub(crate) struct Work {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) project: ProjectId,
+    pub(crate) settings: Settings,
+}
+
+impl Work {
+    pub(crate) async fn catalog(&self) -> Result<Catalog> {
+        self.engine.catalog(self.project).await
+    }
+
+    /// The store, for statements that write.
+    fn store(&self) -> Result<&EventStore> {
+        self.engine.store().ok_or_else(|| {
+            Error::new(ErrorKind::NotAllowed, "there is no data folder to write to")
+                .hint("Name one with --data.")
+        })
+    }
+
+    fn lower(
+        &self,
+        task: Task<'_>,
+        catalog: &Catalog,
+        params: Params,
+    ) -> Result<(Lowered, Vec<Notice>)> {
+        lower::lower(task, catalog, &self.settings, params)
+    }
+
+    async fn plan(&self, lowered: &Lowered) -> Result<Plan> {
+        execute::plan(&self.engine.query_state(), lowered, self.project).await
+    }
+}
+
+/// Runs a statement. Rows come as a stream; anything else has happened when this returns.
+pub(crate) async fn run(
+    work: &Work,
+    statement: &ast::Statement,
+    params: Params,
+) -> Result<ResultStream> {
+    match &statement.kind {
+        StatementKind::Query(query) => {
+            let catalog = work.catalog().await?;
+            let (lowered, notices) = work.lower(Task::Query(query), &catalog, params)?;
+            let plan = work.plan(&lowered).await?;
+            let batches = plan.start(work.engine.query_threads()?)?;
+            Ok(ResultStream::rows(plan.schema, batches).with_notices(notices))
+        }
+        StatementKind::Explain(explain) => explain::run(work, explain, params).await,
+        StatementKind::Show(show) => show::run(work, show).await,
+        StatementKind::Describe(described) => show::describe(work, described).await,
+        StatementKind::CreateView { replace, name, columns, query } => {
+            definitions::create_view(work, *replace, name, columns, query).await
+        }
+        StatementKind::CreateTable { if_not_exists, name, content } => {
+            tables::create(work, *if_not_exists, name, content, params).await
+        }
+        StatementKind::Drop { kind, if_exists, names, cascade } => {
+            definitions::drop(work, *kind, *if_exists, names, *cascade).await
+        }
+        StatementKind::Rename { kind, if_exists, name, to } => {
+            definitions::rename(work, *kind, *if_exists, name, to).await
+        }
+        StatementKind::Insert { table, columns, source } => {
+            tables::insert(work, table, columns, source, params).await
+        }
+        StatementKind::Copy(copy) => copy::run(work, copy, params).await,
+        StatementKind::Set { .. }
+        | StatementKind::Reset(_)
+        | StatementKind::Prepare { .. }
+        | StatementKind::Execute { .. }
+        | StatementKind::Deallocate(_) => Err(Error::internal("not the session's own statement")),
+    }
+}
+
+/// What is known of a statement before it runs.
+pub(crate) struct Analysis {
+    pub(crate) params: Vec<Type>,
+    /// None for a statement without rows.
+    pub(crate) schema: SchemaRef,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Analyses a statement without running it.
+pub(crate) fn analyse(
+    catalog: &Catalog,
+    settings: &Settings,
+    statement: &ast::Statement,
+    declared: &[Option<Type>],
+) -> Result<Analysis> {
+    let of_task = |task: Task<'_>, schema: Option<SchemaRef>| {
+        let lowered = lower::analyse(task, catalog, settings, declared)?;
+        let schema = schema.unwrap_or_else(|| execute::output_schema(&lowered.lowered));
+        Ok(Analysis { params: lowered.params, schema, warnings: lowered.warnings })
+    };
+    let nothing = || Arc::new(Schema::empty());
+    let schema = match &statement.kind {
+        StatementKind::Query(query) => return of_task(Task::Query(query), None),
+        StatementKind::Explain(explain) => {
+            let schema = text_schema(&[explain::COLUMN]);
+            return of_task(Task::Query(&explain.query), Some(schema));
+        }
+        StatementKind::Copy(ast::Copy { query, .. })
+        | StatementKind::CreateTable { content: TableContent::Query { query, .. }, .. } => {
+            return of_task(Task::Query(query), Some(nothing()));
+        }
+        StatementKind::Insert { table, columns, source } => {
+            let (_, targets) = tables::targets(catalog, table, columns)?;
+            return of_task(Task::Insert(source, &targets), Some(nothing()));
+        }
+        StatementKind::CreateView { query, .. } => {
+            lower::define(query, catalog, settings)?;
+            nothing()
+        }
+        StatementKind::Show(show) => show::schema(show),
+        StatementKind::Describe(_) => show::columns_schema(),
+        StatementKind::Prepare { statement, .. } => {
+            let prepared = analyse(catalog, settings, statement, declared)?;
+            return Ok(Analysis { params: Vec::new(), schema: nothing(), ..prepared });
+        }
+        _ => nothing(),
+    };
+    Ok(Analysis { params: Vec::new(), schema, warnings: Vec::new() })
+}
+
+/// True for statements that change what others see.
+pub(crate) fn writes(statement: &ast::Statement) -> bool {
+    matches!(
+        statement.kind,
+        StatementKind::CreateView { .. }
+            | StatementKind::CreateTable { .. }
+            | StatementKind::Drop { .. }
+            | StatementKind::Rename { .. }
+            | StatementKind::Insert { .. }
+            | StatementKind::Copy(ast::Copy { target: ast::CopyTarget::File(..), .. })
+    )
+}
+
+/// A statement in PostgreSQL's words.
+pub(crate) fn word(statement: &ast::Statement) -> &'static str {
+    use ast::RelationKind::{Table, View};
+    match &statement.kind {
+        StatementKind::Query(_) | StatementKind::Execute { .. } => "SELECT",
+        StatementKind::Explain(_) => "EXPLAIN",
+        StatementKind::Show(_) | StatementKind::Describe(_) => "SHOW",
+        StatementKind::Set { .. } => "SET",
+        StatementKind::Reset(_) => "RESET",
+        StatementKind::CreateView { .. } => "CREATE VIEW",
+        StatementKind::CreateTable { content: TableContent::Columns(_), .. } => "CREATE TABLE",
+        StatementKind::CreateTable { .. } => "CREATE TABLE AS",
+        StatementKind::Drop { kind: View, .. } => "DROP VIEW",
+        StatementKind::Drop { kind: Table, .. } => "DROP TABLE",
+        StatementKind::Rename { kind: View, .. } => "ALTER VIEW",
+        StatementKind::Rename { kind: Table, .. } => "ALTER TABLE",
+        StatementKind::Insert { .. } => "INSERT",
+        StatementKind::Copy(_) => "COPY",
+        StatementKind::Prepare { .. } => "PREPARE",
+        StatementKind::Deallocate(_) => "DEALLOCATE",
+    }
+}

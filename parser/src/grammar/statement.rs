@@ -1,0 +1,557 @@
+//! Statements: what begins with a word that begins no query.
+//!
+//! Their words (`CREATE`, `VIEW`, …) are no keywords of the language: they are names everywhere
+//! else, and are recognised here by their text.
+
+use super::Parser;
+use crate::Result;
+use crate::ast::{
+    Copy, CopyFormat, CopyTarget, Described, Explain, ExplainFormat, Expr, ExprKind, Ident, Join,
+    Name, Pattern, Query, RelationKind, Select, SetValue, Show, Source, SourceKind, Star,
+    Statement, StatementKind, TableContent, TypeName,
+};
+use crate::error::{SyntaxError, SyntaxErrorKind};
+use crate::span::Span;
+use crate::token::{Keyword, TokenKind};
+
+impl Parser<'_> {
+    /// One statement, without what may follow it.
+    pub(super) fn statement(&mut self) -> Result<Statement> {
+        let start = self.span();
+        let kind = match self.leading_word().as_str() {
+            "EXPLAIN" => self.explain().map(StatementKind::Explain)?,
+            "SHOW" => self.show().map(StatementKind::Show)?,
+            "DESCRIBE" | "DESC" => self.describe().map(StatementKind::Describe)?,
+            "SET" => self.set()?,
+            "RESET" => self.reset()?,
+            "CREATE" => self.create()?,
+            "DROP" => self.drop_relation()?,
+            "ALTER" => self.alter()?,
+            "INSERT" => self.insert()?,
+            "COPY" => self.copy().map(StatementKind::Copy)?,
+            "PREPARE" => self.prepare()?,
+            "EXECUTE" => self.execute()?,
+            "DEALLOCATE" => self.deallocate()?,
+            _ => self.top_level_query().map(StatementKind::Query)?,
+        };
+        Ok(Statement { kind, span: self.span_from(start) })
+    }
+
+    /// The current bare word in upper case. `desc` is a keyword; the others are names.
+    fn leading_word(&self) -> String {
+        match self.kind() {
+            TokenKind::Name | TokenKind::Keyword(Keyword::Desc) => {
+                self.slice(self.span()).to_ascii_uppercase()
+            }
+            _ => String::new(),
+        }
+    }
+
+    // ----- words --------------------------------------------------------------------------
+
+    fn nth_is_word(&self, distance: usize, word: &str) -> bool {
+        let Some(token) = self.tokens.get(self.at + distance) else { return false };
+        matches!(token.kind, TokenKind::Name | TokenKind::Keyword(_))
+            && self.slice(token.span).eq_ignore_ascii_case(word)
+    }
+
+    /// Consumes all of the words, or nothing.
+    fn eat_words(&mut self, words: &[&str]) -> bool {
+        let found = words.iter().enumerate().all(|(at, word)| self.nth_is_word(at, word));
+        if found {
+            self.at += words.len();
+        }
+        found
+    }
+
+    fn expect_word(&mut self, word: &str) -> Result<()> {
+        if self.eat_word(word) { Ok(()) } else { Err(self.unexpected(word)) }
+    }
+
+    fn relation_kind(&mut self) -> Result<RelationKind> {
+        if self.eat_word("VIEW") {
+            Ok(RelationKind::View)
+        } else if self.eat_word("TABLE") {
+            Ok(RelationKind::Table)
+        } else {
+            Err(self.unexpected("VIEW or TABLE"))
+        }
+    }
+
+    // ----- looking ------------------------------------------------------------------------
+
+    fn explain(&mut self) -> Result<Explain> {
+        self.advance();
+        let (mut analyze, mut verbose, mut format) = (false, false, ExplainFormat::Text);
+        if self.kind() == TokenKind::OpenParen && !self.opens_query() {
+            self.advance();
+            loop {
+                let option = self.ident("an option of EXPLAIN")?;
+                match option.name.to_ascii_uppercase().as_str() {
+                    "ANALYZE" | "ANALYSE" => analyze = self.switch()?,
+                    "VERBOSE" => verbose = self.switch()?,
+                    "FORMAT" => format = self.explain_format()?,
+                    _ => {
+                        // Tools name every option of PostgreSQL to turn it off.
+                        if self.switch()? {
+                            let message =
+                                format!("EXPLAIN has no option {}", option.name.to_uppercase());
+                            return Err(SyntaxError::new(message, option.span)
+                                .hint("There are ANALYZE, VERBOSE and FORMAT TEXT or JSON."));
+                        }
+                    }
+                }
+                if !self.eat(TokenKind::Comma) {
+                    break;
+                }
+            }
+            self.expect(TokenKind::CloseParen, "`,` or `)`")?;
+        } else {
+            loop {
+                if self.eat_word("ANALYZE") || self.eat_word("ANALYSE") {
+                    analyze = true;
+                } else if self.eat_word("VERBOSE") {
+                    verbose = true;
+                } else if self.eat_word("FORMAT") {
+                    format = self.explain_format()?;
+                } else {
+                    break;
+                }
+            }
+        }
+        if self.kind() == TokenKind::Name {
+            let message = "only queries can be explained";
+            return Err(SyntaxError::new(message, self.span())
+                .expected("SELECT")
+                .kind(SyntaxErrorKind::Unsupported));
+        }
+        Ok(Explain { analyze, verbose, format, query: self.top_level_query()? })
+    }
+
+    /// Whether the parenthesis here holds a query and not a list of options or columns.
+    fn opens_query(&self) -> bool {
+        matches!(self.nth(1), TokenKind::OpenParen | TokenKind::OpenBrace)
+            || self.begins_query(1)
+            || self.nth_is(1, Keyword::Values)
+    }
+
+    /// A switch of an option list; the option alone turns it on.
+    fn switch(&mut self) -> Result<bool> {
+        if matches!(self.kind(), TokenKind::Comma | TokenKind::CloseParen) {
+            return Ok(true);
+        }
+        let token = self.advance();
+        match self.slice(token.span).trim_matches('\'').to_ascii_lowercase().as_str() {
+            "true" | "on" | "1" => Ok(true),
+            "false" | "off" | "0" => Ok(false),
+            _ => Err(SyntaxError::new("neither on nor off", token.span).expected("ON or OFF")),
+        }
+    }
+
+    fn explain_format(&mut self) -> Result<ExplainFormat> {
+        if self.eat_word("TEXT") {
+            Ok(ExplainFormat::Text)
+        } else if self.eat_word("JSON") {
+            Ok(ExplainFormat::Json)
+        } else {
+            Err(self.unexpected("TEXT or JSON"))
+        }
+    }
+
+    fn show(&mut self) -> Result<Show> {
+        self.advance();
+        let next_is_setting = self.nth(1) == TokenKind::Dot;
+        if !next_is_setting {
+            if self.eat_word("TABLES") {
+                return Ok(Show::Tables(self.pattern()?));
+            }
+            if self.eat_word("FUNCTIONS") {
+                return Ok(Show::Functions(self.pattern()?));
+            }
+            if self.eat_word("SETTINGS") {
+                return Ok(Show::Settings(self.pattern()?));
+            }
+            if self.eat_keyword(Keyword::Columns) {
+                if !self.eat_keyword(Keyword::From) {
+                    self.expect_keyword(Keyword::In, "FROM and a table")?;
+                }
+                let table = self.dotted_name("a table")?;
+                return Ok(Show::Columns(table, self.pattern()?));
+            }
+            if self.eat_word("CREATE") {
+                let kind = self.relation_kind()?;
+                return Ok(Show::Create(kind, self.dotted_name("a name")?));
+            }
+        }
+        let expected = "TABLES, COLUMNS FROM, FUNCTIONS, SETTINGS, CREATE VIEW, or a setting";
+        self.setting_name(expected).map(Show::Setting)
+    }
+
+    fn pattern(&mut self) -> Result<Option<Pattern>> {
+        let case_sensitive = self.eat_keyword(Keyword::Like);
+        if !case_sensitive && !self.eat_keyword(Keyword::ILike) {
+            return Ok(None);
+        }
+        Ok(Some(Pattern { text: self.string("a quoted pattern")?, case_sensitive }))
+    }
+
+    fn describe(&mut self) -> Result<Described> {
+        self.advance();
+        if self.begins_query(0)
+            || matches!(self.kind(), TokenKind::OpenParen | TokenKind::OpenBrace)
+            || self.is(Keyword::Values)
+        {
+            return self.top_level_query().map(Described::Query);
+        }
+        if self.nth_is_word(0, "TABLE") && self.nth(1).is_name() {
+            self.advance();
+        }
+        self.dotted_name("a table or a query").map(Described::Table)
+    }
+
+    // ----- settings -----------------------------------------------------------------------
+
+    /// The name of a setting; SQL spells one of them as two words.
+    fn setting_name(&mut self, expected: &str) -> Result<Name> {
+        let start = self.span();
+        if self.eat_words(&["TIME", "ZONE"]) {
+            return Ok(vec![Ident::new("timezone", self.span_from(start))]);
+        }
+        self.dotted_name(expected)
+    }
+
+    fn set(&mut self) -> Result<StatementKind> {
+        self.advance();
+        if self.nth(1).is_name() {
+            self.eat_word("SESSION");
+        }
+        let two_words = self.nth_is_word(0, "TIME") && self.nth_is_word(1, "ZONE");
+        let name = self.setting_name("a setting")?;
+        if !two_words && !self.eat(TokenKind::Eq) && !self.eat_keyword(Keyword::To) {
+            return Err(self.unexpected("`=` or TO"));
+        }
+        let ends = matches!(self.nth(1), TokenKind::End | TokenKind::Semicolon);
+        let value = if ends && self.nth_is_word(0, "DEFAULT") {
+            self.advance();
+            SetValue::Default
+        } else if is_placeholder(&name) {
+            SetValue::Expr(Box::new(self.expr()?))
+        } else {
+            SetValue::Text(self.setting_text()?)
+        };
+        Ok(StatementKind::Set { name, value })
+    }
+
+    fn setting_text(&mut self) -> Result<String> {
+        match self.kind() {
+            TokenKind::String | TokenKind::EscapeString => self.string("a value"),
+            TokenKind::Quoted => Ok(self.ident("a value")?.name),
+            TokenKind::Name | TokenKind::Keyword(_) => {
+                let token = self.advance();
+                Ok(self.slice(token.span).to_owned())
+            }
+            _ => {
+                let start = self.span();
+                let _ = self.eat(TokenKind::Minus) || self.eat(TokenKind::Plus);
+                if !self.kind().is_number() {
+                    return Err(self.unexpected("a value"));
+                }
+                self.advance();
+                Ok(self.slice(self.span_from(start)).to_owned())
+            }
+        }
+    }
+
+    fn reset(&mut self) -> Result<StatementKind> {
+        self.advance();
+        if self.nth_is_word(0, "ALL") && self.nth(1) != TokenKind::Dot {
+            self.advance();
+            return Ok(StatementKind::Reset(None));
+        }
+        self.setting_name("a setting or ALL").map(|name| StatementKind::Reset(Some(name)))
+    }
+
+    // ----- views and tables ---------------------------------------------------------------
+
+    fn create(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let replace = self.eat_words(&["OR", "REPLACE"]);
+        let kind_span = self.span();
+        match self.relation_kind()? {
+            RelationKind::View => self.create_view(replace),
+            RelationKind::Table if replace => {
+                Err(SyntaxError::new("CREATE OR REPLACE TABLE is not available", kind_span)
+                    .hint("Drop the table first: DROP TABLE IF EXISTS ….")
+                    .kind(SyntaxErrorKind::Unsupported))
+            }
+            RelationKind::Table => self.create_table(),
+        }
+    }
+
+    fn create_view(&mut self, replace: bool) -> Result<StatementKind> {
+        let name = self.dotted_name("the view's name")?;
+        let columns = match self.kind() {
+            TokenKind::OpenParen => self.paren_ident_list("a column name")?,
+            _ => Vec::new(),
+        };
+        self.expect_keyword(Keyword::As, "AS and a query")?;
+        let query = self.top_level_query()?;
+        Ok(StatementKind::CreateView { replace, name, columns, query })
+    }
+
+    fn create_table(&mut self) -> Result<StatementKind> {
+        let if_not_exists = self.eat_words(&["IF", "NOT", "EXISTS"]);
+        let name = self.dotted_name("the table's name")?;
+        let content = match self.kind() {
+            TokenKind::OpenParen
+                if matches!(self.nth(2), TokenKind::Comma | TokenKind::CloseParen) =>
+            {
+                let columns = self.paren_ident_list("a column name")?;
+                if !self.is(Keyword::As) {
+                    let last = columns.last().map_or(name[0].span, |column| column.span);
+                    return Err(SyntaxError::new("a column without a type", last)
+                        .expected("a type after each column, or AS and a query"));
+                }
+                self.advance();
+                TableContent::Query { columns, query: self.top_level_query()? }
+            }
+            TokenKind::OpenParen => TableContent::Columns(self.column_definitions()?),
+            _ => {
+                self.expect_keyword(Keyword::As, "`(` and columns, or AS and a query")?;
+                TableContent::Query { columns: Vec::new(), query: self.top_level_query()? }
+            }
+        };
+        Ok(StatementKind::CreateTable { if_not_exists, name, content })
+    }
+
+    fn column_definitions(&mut self) -> Result<Vec<(Ident, TypeName)>> {
+        self.advance();
+        let mut columns = Vec::new();
+        loop {
+            let name = self.ident("a column name")?;
+            columns.push((name, self.column_type()?));
+            if !self.eat(TokenKind::Comma) {
+                break;
+            }
+        }
+        self.expect(TokenKind::CloseParen, "`,` or `)`")?;
+        Ok(columns)
+    }
+
+    /// The type of a column. A NULL after it says what holds anyway; other constraints are not
+    /// kept, and therefore refused.
+    fn column_type(&mut self) -> Result<TypeName> {
+        const CONSTRAINTS: [&str; 8] =
+            ["NOT", "DEFAULT", "PRIMARY", "UNIQUE", "REFERENCES", "CHECK", "GENERATED", "COLLATE"];
+        let ty = match self.nth(1) {
+            TokenKind::OpenParen => self.type_name()?,
+            _ => self.short_type_name()?,
+        };
+        self.eat_keyword(Keyword::Null);
+        if let Some(word) = CONSTRAINTS.iter().find(|word| self.nth_is_word(0, word)) {
+            let message = format!("column constraint {word} is not available");
+            return Err(SyntaxError::new(message, self.span())
+                .hint("A column is a name and a type; every column can be NULL.")
+                .kind(SyntaxErrorKind::Unsupported));
+        }
+        Ok(ty)
+    }
+
+    fn drop_relation(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let kind = self.relation_kind()?;
+        let if_exists = self.eat_words(&["IF", "EXISTS"]);
+        let mut names = vec![self.dotted_name("a name")?];
+        while self.eat(TokenKind::Comma) {
+            names.push(self.dotted_name("a name")?);
+        }
+        let cascade = self.eat_word("CASCADE");
+        if !cascade {
+            self.eat_word("RESTRICT");
+        }
+        Ok(StatementKind::Drop { kind, if_exists, names, cascade })
+    }
+
+    fn alter(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let kind = self.relation_kind()?;
+        let if_exists = self.eat_words(&["IF", "EXISTS"]);
+        let name = self.dotted_name("a name")?;
+        if !self.eat_words(&["RENAME", "TO"]) {
+            return Err(self.unexpected("RENAME TO"));
+        }
+        let to = self.ident("the new name")?;
+        Ok(StatementKind::Rename { kind, if_exists, name, to })
+    }
+
+    // ----- rows in and out ----------------------------------------------------------------
+
+    fn insert(&mut self) -> Result<StatementKind> {
+        self.advance();
+        self.expect_word("INTO")?;
+        let table = self.dotted_name("a table")?;
+        let columns = match self.kind() {
+            TokenKind::OpenParen if !self.opens_query() => {
+                self.paren_ident_list("a column name")?
+            }
+            _ => Vec::new(),
+        };
+        let source = self.top_level_query()?;
+        Ok(StatementKind::Insert { table, columns, source })
+    }
+
+    fn copy(&mut self) -> Result<Copy> {
+        self.advance();
+        let start = self.span();
+        let query = match self.kind() {
+            TokenKind::OpenParen => {
+                self.advance();
+                let query = self.top_level_query()?;
+                self.expect(TokenKind::CloseParen, "`)`")?;
+                query
+            }
+            _ => {
+                let table = self.dotted_name("`(` and a query, or a table")?;
+                self.grow()?;
+                everything_from(table, self.span_from(start))
+            }
+        };
+        if self.is(Keyword::From) {
+            return Err(SyntaxError::new("COPY … FROM is not available", self.span())
+                .hint("Import events with `hedgerow import`.")
+                .kind(SyntaxErrorKind::Unsupported));
+        }
+        self.expect_keyword(Keyword::To, "TO")?;
+        let target = match self.kind() {
+            TokenKind::String | TokenKind::EscapeString => {
+                let span = self.span();
+                CopyTarget::File(self.string("a file name")?, span)
+            }
+            _ if self.eat_word("STDOUT") => CopyTarget::Stdout,
+            _ => return Err(self.unexpected("a quoted file name or STDOUT")),
+        };
+        let mut copy = Copy { query, target, format: None, header: None };
+        let with = self.eat_keyword(Keyword::With);
+        if self.eat(TokenKind::OpenParen) {
+            self.copy_options(&mut copy)?;
+        } else {
+            // The form of old: COPY … TO STDOUT CSV HEADER.
+            let csv = self.eat_word("CSV");
+            copy.format = csv.then_some(CopyFormat::Csv);
+            copy.header = (csv && self.eat_word("HEADER")).then_some(true);
+            if with && !csv {
+                return Err(self.unexpected("`(` and options"));
+            }
+        }
+        Ok(copy)
+    }
+
+    fn copy_options(&mut self, copy: &mut Copy) -> Result<()> {
+        loop {
+            let option = self.ident("an option of COPY")?;
+            match option.name.to_ascii_uppercase().as_str() {
+                "FORMAT" => {
+                    let span = self.span();
+                    copy.format = Some(match self.setting_text()?.to_ascii_lowercase().as_str() {
+                        "csv" => CopyFormat::Csv,
+                        "parquet" => CopyFormat::Parquet,
+                        "text" => CopyFormat::Text,
+                        other => {
+                            let message = format!("COPY has no format {other}");
+                            return Err(SyntaxError::new(message, span).expected("csv or parquet"));
+                        }
+                    });
+                }
+                "HEADER" => copy.header = Some(self.switch()?),
+                other => {
+                    return Err(SyntaxError::new(
+                        format!("COPY has no option {other}"),
+                        option.span,
+                    )
+                    .hint("There are FORMAT csv or parquet, and HEADER.")
+                    .kind(SyntaxErrorKind::Unsupported));
+                }
+            }
+            if !self.eat(TokenKind::Comma) {
+                break;
+            }
+        }
+        self.expect(TokenKind::CloseParen, "`,` or `)`")?;
+        Ok(())
+    }
+
+    // ----- prepared statements ------------------------------------------------------------
+
+    fn prepare(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let name = self.ident("the statement's name")?;
+        let mut types = Vec::new();
+        if self.eat(TokenKind::OpenParen) {
+            loop {
+                types.push(self.type_name()?);
+                if !self.eat(TokenKind::Comma) {
+                    break;
+                }
+            }
+            self.expect(TokenKind::CloseParen, "`,` or `)`")?;
+        }
+        self.expect_keyword(Keyword::As, "AS")?;
+        let start = self.span();
+        let kind = match self.leading_word().as_str() {
+            "INSERT" => self.insert()?,
+            _ => self.top_level_query().map(StatementKind::Query)?,
+        };
+        let statement = Box::new(Statement { kind, span: self.span_from(start) });
+        Ok(StatementKind::Prepare { name, types, statement })
+    }
+
+    fn execute(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let name = self.ident("the statement's name")?;
+        let mut args = Vec::new();
+        if self.eat(TokenKind::OpenParen) {
+            if self.kind() != TokenKind::CloseParen {
+                args = self.expr_list()?;
+            }
+            self.expect(TokenKind::CloseParen, "`,` or `)`")?;
+        }
+        Ok(StatementKind::Execute { name, args })
+    }
+
+    fn deallocate(&mut self) -> Result<StatementKind> {
+        self.advance();
+        if self.nth(1).is_name() {
+            self.eat_word("PREPARE");
+        }
+        if self.eat_keyword(Keyword::All) {
+            return Ok(StatementKind::Deallocate(None));
+        }
+        let name = self.ident("the statement's name or ALL")?;
+        Ok(StatementKind::Deallocate(Some(name)))
+    }
+}
+
+/// Whether SET gives a placeholder its value: `var.x`, `variables.x`, `filters`, `filters.a.b`.
+fn is_placeholder(name: &[Ident]) -> bool {
+    match name {
+        [first, _, ..] => matches!(first.name.as_str(), "var" | "variables" | "filters"),
+        [only] => only.name == "filters",
+        [] => false,
+    }
+}
+
+/// `SELECT * FROM table`.
+fn everything_from(table: Name, span: Span) -> Query {
+    let star = Star { table: Vec::new(), exclude: Vec::new(), replace: Vec::new() };
+    let mut select = Select::new(vec![Expr::new(ExprKind::Star(star), span)], span);
+    select.from = Some(Join::Source(Box::new(Source {
+        kind: SourceKind::Table(table),
+        alias: None,
+        columns: Vec::new(),
+        sample: None,
+        lateral: false,
+        ordinality: false,
+        span,
+    })));
+    Query::Select(Box::new(select))
+}

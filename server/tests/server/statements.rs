@@ -1,0 +1,192 @@
+//! Statements around SELECT over the wire: tags, descriptions, transactions, durability.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use hedgerow_engine::{Engine, EngineOptions, EventStore, Location};
+use tempfile::TempDir;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use crate::support::{Running, start_on};
+
+/// A server over an empty data folder, with an export folder beside it.
+async fn start() -> (Running, TempDir) {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("export")).unwrap();
+    let location = Location::from(folder.path().join("data").as_path());
+    let store = EventStore::create(&location).await.unwrap();
+    store.create_project("default").await.unwrap();
+    let options = EngineOptions {
+        export_folder: Some(folder.path().join("export")),
+        ..EngineOptions::default()
+    };
+    (start_on(Engine::open(&location, options).await.unwrap()).await, folder)
+}
+
+/// What a simple query answers: rows as texts, and the number of each command tag as `#n`.
+async fn answers(client: &Client, sql: &str) -> Vec<String> {
+    let messages = client.simple_query(sql).await.unwrap();
+    let shown = messages.into_iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => {
+            let cells = (0..row.len()).map(|at| row.get(at).unwrap_or("∅").to_owned());
+            Some(cells.collect::<Vec<_>>().join("|"))
+        }
+        SimpleQueryMessage::CommandComplete(rows) => Some(format!("#{rows}")),
+        _ => None,
+    });
+    shown.collect()
+}
+
+async fn code(client: &Client, sql: &str) -> String {
+    let error = client.simple_query(sql).await.unwrap_err();
+    error.code().unwrap_or(&SqlState::SUCCESSFUL_COMPLETION).code().to_owned()
+}
+
+#[tokio::test]
+async fn several_statements_and_their_counts() {
+    let (server, _folder) = start().await;
+    let client = server.client().await;
+    let sql = "create table t as select number as n from numbers(3); \
+               insert into t values (10), (11); set var.least = 2; \
+               select n from t where n >= {variables.least} order by n; drop table t";
+    assert_eq!(answers(&client, sql).await, ["#3", "#2", "#0", "2", "10", "11", "#3", "#0"]);
+    let error = client.simple_query("select 'é'; select 1; selct 2; select 3").await.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.position(), Some(&tokio_postgres::error::ErrorPosition::Original(24)));
+}
+
+#[tokio::test]
+async fn views_are_seen_by_every_session_and_listed() {
+    let (server, _folder) = start().await;
+    let (one, other) = (server.client().await, server.client().await);
+    one.batch_execute("create view v as select 1 as a, 'x' as b").await.unwrap();
+    assert_eq!(answers(&other, "select * from v").await, ["1|x", "#1"]);
+    for (sql, expected) in [
+        ("select relkind from pg_class where relname = 'v'", "v"),
+        ("select definition from pg_views where viewname = 'v'", "SELECT 1 AS a, 'x' AS b"),
+        ("select table_type from information_schema.tables where table_name = 'v'", "VIEW"),
+        ("select count(*) from pg_tables where tablename = 'v'", "0"),
+        ("select count(*) from information_schema.columns where table_name = 'v'", "2"),
+    ] {
+        assert_eq!(answers(&other, sql).await[0], expected, "{sql}");
+    }
+    other.batch_execute("drop view v").await.unwrap();
+    assert_eq!(code(&one, "select * from v").await, "42P01");
+}
+
+#[tokio::test]
+async fn statements_are_described_without_running() {
+    let (server, _folder) = start().await;
+    let client = server.client().await;
+    let explain = client.prepare("explain select number from numbers(3)").await.unwrap();
+    let columns: Vec<_> = explain.columns().iter().map(|column| column.name()).collect();
+    assert_eq!(columns, ["QUERY PLAN"]);
+    let plan = client.query(&explain, &[]).await.unwrap();
+    assert!(!plan.is_empty());
+    let json = answers(&client, "explain (analyze, format json) select 1").await;
+    let json: serde_json::Value = serde_json::from_str(&json[0]).unwrap();
+    assert!(json[0]["Plan"]["Node Type"].is_string() && json[0]["Execution Time"].is_number());
+
+    client.batch_execute("create table t (n int)").await.unwrap();
+    let insert = client.prepare("insert into t values ($1), ($2)").await.unwrap();
+    assert!(insert.columns().is_empty() && insert.params().len() == 2);
+    assert_eq!(client.execute(&insert, &[&1_i64, &2_i64]).await.unwrap(), 2);
+    assert_eq!(answers(&client, "select sum(n) from t").await, ["3", "#1"]);
+}
+
+#[tokio::test]
+async fn prepared_statements_share_their_names() {
+    let (server, _folder) = start().await;
+    let client = server.client().await;
+    let sql = "prepare p (int) as select $1 + 1 as n; execute p(41); execute p(1)";
+    assert_eq!(answers(&client, sql).await, ["#0", "42", "#1", "2", "#1"]);
+    assert_eq!(code(&client, "prepare p as select 1").await, "42P05");
+    assert_eq!(code(&client, "execute p").await, "42P02");
+    let described = client.prepare("execute p(1)").await.unwrap();
+    assert_eq!(described.columns()[0].name(), "n");
+    assert_eq!(answers(&client, "prepare c as select version()").await, ["#0"]);
+    assert!(answers(&client, "execute c").await[0].starts_with("PostgreSQL"));
+    client.batch_execute("deallocate p").await.unwrap();
+    assert_eq!(code(&client, "execute p(1)").await, "26000");
+}
+
+#[tokio::test]
+async fn transactions_do_not_write() {
+    let (server, _folder) = start().await;
+    let client = server.client().await;
+    for (before, expected) in [("begin", "25001"), ("begin read only", "25006")] {
+        client.batch_execute(before).await.unwrap();
+        assert_eq!(code(&client, "create view v as select 1 as a").await, expected);
+        assert_eq!(code(&client, "select 1").await, "25P02");
+        client.batch_execute("rollback").await.unwrap();
+    }
+    client.batch_execute("set default_transaction_read_only = on").await.unwrap();
+    assert_eq!(code(&client, "create table t (a int)").await, "25006");
+    assert_eq!(answers(&client, "select 1").await, ["1", "#1"]);
+    assert_eq!(code(&client, "select * from v").await, "42P01");
+}
+
+#[tokio::test]
+async fn copies_stay_in_their_folder() {
+    let (server, folder) = start().await;
+    let client = server.client().await;
+    let sql = "copy (select number as n, 'a,\"b\"' as text, null as nothing from numbers(2)) \
+               to 'sub/out.csv'";
+    assert_eq!(answers(&client, sql).await, ["#2"]);
+    let written = std::fs::read_to_string(folder.path().join("export/sub/out.csv")).unwrap();
+    assert_eq!(written, "n,text,nothing\r\n0,\"a,\"\"b\"\"\",\r\n1,\"a,\"\"b\"\"\",\r\n");
+    for name in ["../out.csv", "/tmp/out.csv", "sub/../../out.csv"] {
+        assert_eq!(code(&client, &format!("copy (select 1 as a) to '{name}'")).await, "42501");
+    }
+    let failing = "copy (select throwIf(number = 99999) as x from numbers(100000)) to 'bad.csv'";
+    client.simple_query(failing).await.unwrap_err();
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("export")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    answers(
+        &client,
+        "copy (select toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') as u) to 'a.parquet'",
+    )
+    .await;
+    assert!(folder.path().join("export/a.parquet").metadata().unwrap().len() > 0);
+}
+
+/// The program serving a folder, and the address of its Postgres wire.
+fn spawn(data: &std::path::Path) -> (Child, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+        .args(["server", "--pg", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .arg("--data")
+        .arg(data)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let address = first.split("postgres://").nth(1).unwrap().trim().to_owned();
+    (child, format!("postgres://tester@{address}"))
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_kill_9() {
+    let folder = TempDir::new().unwrap();
+    let store = EventStore::create(&Location::from(folder.path())).await.unwrap();
+    store.create_project("default").await.unwrap();
+    let (mut child, address) = spawn(folder.path());
+    let (client, connection) = tokio_postgres::connect(&address, NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let sql = "create table t as select number as n from numbers(100000); \
+               insert into t values (-1); create view v as select max(n) as most from t";
+    client.batch_execute(sql).await.unwrap();
+    // Child::kill sends SIGKILL.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    connection.await.unwrap().ok();
+
+    let (mut child, address) = spawn(folder.path());
+    let (client, connection) = tokio_postgres::connect(&address, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let found = answers(&client, "select count(), min(n), (select most from v) from t").await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(found, ["100001|-1|99999", "#1"]);
+}
