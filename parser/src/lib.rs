@@ -12,11 +12,15 @@ mod display;
 mod grammar;
 mod visit;
 
+mod array;
 mod error;
+mod interval;
 pub mod limits;
 mod span;
 
+pub use array::parse_array;
 pub use error::{SyntaxError, SyntaxErrorKind};
+pub use interval::{IntervalText, parse_interval};
 pub use span::Span;
 pub use visit::{child_queries, children, select_children, walk};
 
