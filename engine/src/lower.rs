@@ -15,7 +15,7 @@ use std::cell::RefCell;
 
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr as logical;
-use hedgerow_parser::{Span, ast};
+use hedgerow_parser::{Dialect, Span, ast};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
@@ -59,6 +59,8 @@ pub(crate) struct OutputColumn {
 pub(crate) struct Environment<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) settings: &'a Settings,
+    /// The profile in which the text was read: names resolve differently in PostgreSQL's.
+    pub(crate) dialect: Dialect,
     params: RefCell<Vec<Param>>,
     /// For names that must not clash within one plan.
     next_id: RefCell<u32>,
@@ -84,10 +86,16 @@ pub(crate) enum Param {
 }
 
 impl<'a> Environment<'a> {
-    fn new(catalog: &'a Catalog, settings: &'a Settings, params: Vec<Param>) -> Self {
+    fn new(
+        catalog: &'a Catalog,
+        settings: &'a Settings,
+        dialect: Dialect,
+        params: Vec<Param>,
+    ) -> Self {
         Self {
             catalog,
             settings,
+            dialect,
             params: RefCell::new(params),
             next_id: RefCell::new(0),
             warnings: RefCell::default(),
@@ -146,12 +154,13 @@ pub(crate) fn analyse(
     query: &ast::Query,
     catalog: &Catalog,
     settings: &Settings,
+    dialect: Dialect,
     declared: &[Option<Type>],
 ) -> Result<Analysis> {
     let mut params: Vec<Param> =
         declared.iter().map(|ty| ty.clone().map_or(Param::Untyped, Param::Typed)).collect();
     loop {
-        let env = Environment::new(catalog, settings, params);
+        let env = Environment::new(catalog, settings, dialect, params);
         let lowered = query::lower(&env, query)?;
         params = env.params.into_inner();
         let warnings = env.warnings.into_inner();
@@ -181,11 +190,12 @@ pub(crate) fn lower(
     query: &ast::Query,
     catalog: &Catalog,
     settings: &Settings,
+    dialect: Dialect,
     params: Vec<(Type, ScalarValue)>,
 ) -> Result<(Lowered, Vec<Notice>)> {
     let params: Vec<Param> = params.into_iter().map(|(ty, v)| Param::Bound(ty, v)).collect();
     let count = params.len();
-    let env = Environment::new(catalog, settings, params);
+    let env = Environment::new(catalog, settings, dialect, params);
     let lowered = query::lower(&env, query)?;
     let used = env.params.borrow().len();
     if used > count {

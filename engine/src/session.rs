@@ -116,12 +116,13 @@ impl Session {
     pub async fn prepare(&self, text: &str, declared: &[Option<Type>]) -> Result<Statement> {
         let query = Arc::new(parse_query(text, self.dialect())?);
         let (engine, project, settings) = (Arc::clone(&self.engine), self.project, self.settings());
+        let dialect = self.dialect();
         let (parsed, declared) = (Arc::clone(&query), declared.to_vec());
         let (params, schema) = self
             .engine
             .on_query_threads(async move {
                 let catalog = engine.catalog(project).await?;
-                let analysis = lower::analyse(&parsed, &catalog, &settings, &declared)?;
+                let analysis = lower::analyse(&parsed, &catalog, &settings, dialect, &declared)?;
                 Ok((analysis.params, execute::output_schema(&analysis.lowered)))
             })
             .await?;
@@ -156,10 +157,11 @@ impl Session {
         params: Vec<(Type, ScalarValue)>,
     ) -> Result<ResultStream> {
         let (engine, project, settings) = (Arc::clone(&self.engine), self.project, self.settings());
+        let dialect = self.dialect();
         self.engine
             .on_query_threads(async move {
                 let catalog = engine.catalog(project).await?;
-                let (lowered, notices) = lower::lower(&query, &catalog, &settings, params)?;
+                let (lowered, notices) = lower::lower(&query, &catalog, &settings, dialect, params)?;
                 let schema = execute::output_schema(&lowered);
                 let (state, threads) = (engine.query_state(), engine.query_threads()?);
                 let batches = execute::execute(&state, lowered, project, threads).await?;

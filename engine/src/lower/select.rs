@@ -4,7 +4,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr, cast, lit,
 };
-use hedgerow_parser::{Span, ast};
+use hedgerow_parser::{Dialect, Span, ast};
 
 use super::expr::Lowering;
 use super::scope::{Ctes, Scope};
@@ -12,6 +12,7 @@ use super::star::Item;
 use super::{Environment, Lowered, OutputColumn, aggregate, from, star, subquery, window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::comparison::in_filter;
+use crate::session::Notice;
 use crate::functions::{PlanContext, Typed};
 use crate::types::Type;
 
@@ -51,6 +52,10 @@ pub(super) fn lower(
     select: &ast::Select,
 ) -> Result<Lowered> {
     refuse(select)?;
+    for lock in &select.locks {
+        let message = "rows are not locked: FOR UPDATE and FOR SHARE have no effect".to_owned();
+        env.warn(Notice { message, hint: None }, lock.span);
+    }
     let mut scope = Scope::new(env, ctes)?;
     if let Some(join) = &select.from {
         from::lower(&mut scope, join)?;
@@ -81,7 +86,6 @@ fn refuse(select: &ast::Select) -> Result<()> {
     let refused = [
         (!select.array_joins.is_empty(), "ARRAY JOIN"),
         (!select.distinct_on.is_empty(), "DISTINCT ON"),
-        (!select.locks.is_empty(), "FOR UPDATE"),
         (select.interpolate.is_some(), "INTERPOLATE"),
         (select.limit.as_ref().is_some_and(|limit| limit.percent), "LIMIT in percent"),
         (select.limit.as_ref().is_some_and(|limit| limit.with_ties), "LIMIT WITH TIES"),
@@ -136,7 +140,21 @@ pub(super) fn positional<'a>(
             let (_, typed) = at_position(items, position, expr)?;
             Ok(Typed { span: expr.span, ..typed.clone() })
         }
+        None if scope.env.dialect == Dialect::Postgres => match aliased(expr, items) {
+            Some((_, typed)) => Ok(Typed { span: expr.span, ..typed.clone() }),
+            None => Lowering::new(scope).lower(expr),
+        },
         None => Lowering::new(scope).lower(expr),
+    }
+}
+
+/// The item that a bare name in PostgreSQL's ORDER BY means.
+fn aliased<'t>(expr: &ast::Expr, items: &'t [(String, Typed)]) -> Option<&'t (String, Typed)> {
+    match &expr.kind {
+        ast::ExprKind::Field(chain) if chain.len() == 1 => {
+            items.iter().find(|(name, _)| *name == chain[0].name)
+        }
+        _ => None,
     }
 }
 

@@ -47,6 +47,9 @@ impl Parser<'_> {
                 known.then_some(Self::type_literal as Production<Self>)
             }
             TokenKind::OpenParen if self.nth_word(0, "overlay") => Some(Self::overlay),
+            TokenKind::OpenParen if is_postgres && self.nth_word(0, "date_part") => {
+                Some(Self::date_part)
+            }
             TokenKind::OpenParen if is_postgres && self.nth_word(0, "position") => {
                 Some(Self::position)
             }
@@ -166,7 +169,13 @@ impl Parser<'_> {
         let part = Literal::String(part.to_ascii_lowercase());
         let part = Expr::new(ExprKind::Literal(part), part_span);
         self.grow()?;
-        Ok(Expr::new(call("date_part", vec![part, value], word.span), self.span_from(word.span)))
+        Ok(Expr::new(call("extract_timestamp", vec![part, value], word.span), self.span_from(word.span)))
+    }
+
+    /// HogQL has a function of this name that counts the days of the week otherwise.
+    fn date_part(&mut self) -> Result<Expr> {
+        let word = self.advance();
+        self.call(Ident::new("extract_timestamp", word.span))
     }
 
     /// `OVERLAY(e PLACING new FROM start [FOR length])`.
@@ -207,7 +216,7 @@ impl Parser<'_> {
         let text = self.expr_at(power::OPERATOR)?;
         self.expect(TokenKind::CloseParen, "`)`")?;
         self.grow()?;
-        Ok(Expr::new(call("strpos", vec![text, first], word.span), self.span_from(word.span)))
+        Ok(Expr::new(call("positionUTF8", vec![text, first], word.span), self.span_from(word.span)))
     }
 
     /// `SUBSTRING(e FROM a [FOR b])`, `SUBSTRING(e FROM 'regex')` as the calls they abbreviate.
