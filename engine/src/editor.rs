@@ -6,22 +6,12 @@ mod context;
 mod diagnose;
 mod scan;
 
-use hedgerow_parser::{Dialect, Span};
+use hedgerow_parser::Span;
 
-use crate::catalog::Catalog;
 use crate::error::ErrorKind;
-use crate::settings::Settings;
 
 pub(crate) use complete::completions;
 pub(crate) use diagnose::diagnostics;
-
-/// What completions and diagnostics depend on beside the text.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scene<'a> {
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) settings: &'a Settings,
-    pub(crate) dialect: Dialect,
-}
 
 /// Something that could be written at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,6 +31,7 @@ pub mod maps;
 pub mod math;
 pub mod nulls;
 pub mod other;
+pub mod postgres;
 pub mod rounding;
 pub mod strings;
 pub mod tuples;
@@ -88,6 +89,8 @@ const FAMILIES: &[&[Function]] = &[
     math::FUNCTIONS,
     rounding::FUNCTIONS,
     other::FUNCTIONS,
+    postgres::FUNCTIONS,
+    postgres::documents::FUNCTIONS,
     arrays::FUNCTIONS,
     arrays::aligned::FUNCTIONS,
     arrays::make::FUNCTIONS,

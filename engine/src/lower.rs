@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr as logical;
-use hedgerow_parser::{Span, ast};
+use hedgerow_parser::{Dialect, Span, ast};
 
 use crate::answer::Notice;
 use crate::catalog::Catalog;
@@ -75,10 +75,20 @@ pub(crate) struct OutputColumn {
     pub(crate) ty: Type,
 }
 
+/// What a text means depends on this beside the text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) settings: &'a Settings,
+    pub(crate) dialect: Dialect,
+}
+
 /// What lowering knows beside the text.
 pub(crate) struct Environment<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) settings: &'a Settings,
+    /// The profile in which the text was read: names resolve differently in PostgreSQL's.
+    dialect: Cell<Dialect>,
     params: RefCell<Vec<Param>>,
     /// For names that must not clash within one plan.
     next_id: RefCell<u32>,
@@ -109,10 +119,12 @@ pub(crate) enum Param {
 }
 
 impl<'a> Environment<'a> {
-    fn new(catalog: &'a Catalog, settings: &'a Settings, params: Vec<Param>) -> Self {
+    fn new(scene: Scene<'a>, params: Vec<Param>) -> Self {
+        let Scene { catalog, settings, dialect } = scene;
         Self {
             catalog,
             settings,
+            dialect: Cell::new(dialect),
             params: RefCell::new(params),
             next_id: RefCell::new(0),
             warnings: RefCell::default(),
@@ -188,14 +200,13 @@ pub(crate) struct Analysis {
 /// their type are strings, as in PostgreSQL.
 pub(crate) fn analyse(
     task: Task<'_>,
-    catalog: &Catalog,
-    settings: &Settings,
+    scene: Scene<'_>,
     declared: &[Option<Type>],
 ) -> Result<Analysis> {
     let mut params: Vec<Param> =
         declared.iter().map(|ty| ty.clone().map_or(Param::Untyped, Param::Typed)).collect();
     loop {
-        let env = Environment::new(catalog, settings, params);
+        let env = Environment::new(scene, params);
         let lowered = task.lower(&env)?;
         params = env.params.into_inner();
         let warnings = env.warnings.into_inner();
@@ -223,13 +234,12 @@ impl Param {
 /// Lowers a query with a value for each of its parameters.
 pub(crate) fn lower(
     task: Task<'_>,
-    catalog: &Catalog,
-    settings: &Settings,
+    scene: Scene<'_>,
     params: Vec<(Type, ScalarValue)>,
 ) -> Result<(Lowered, Vec<Notice>)> {
     let params: Vec<Param> = params.into_iter().map(|(ty, v)| Param::Bound(ty, v)).collect();
     let count = params.len();
-    let env = Environment::new(catalog, settings, params);
+    let env = Environment::new(scene, params);
     let lowered = task.lower(&env)?;
     let used = env.params.borrow().len();
     if used > count {
@@ -250,8 +260,9 @@ pub(crate) fn constants(
     settings: &Settings,
 ) -> Result<Vec<ScalarValue>> {
     let catalog = Catalog::without_store();
-    let env = Environment::new(&catalog, settings, Vec::new());
-    let ctes = scope::Ctes { parent: None, entries: std::collections::HashMap::new(), outer: None };
+    let scene = Scene { catalog: &catalog, settings, dialect: Dialect::default() };
+    let env = Environment::new(scene, Vec::new());
+    let ctes = scope::Ctes::none();
     let mut values = Vec::with_capacity(exprs.len());
     for (expr, ty) in exprs.iter().zip(types) {
         let mut outside = scope::Scope::new(&env, &ctes)?;

@@ -10,10 +10,10 @@ use hedgerow_parser::{Dialect, ast, parse_statement};
 use parking_lot::RwLock;
 
 use crate::answer::{ResultStream, without_place};
-use crate::editor::{self, Completion, Diagnostic, Scene};
+use crate::editor::{self, Completion, Diagnostic};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lower;
+use crate::lower::{self, Scene};
 use crate::settings::Settings;
 use crate::statement::{self, Analysis, Work, assign};
 use crate::storage::ProjectId;
@@ -146,14 +146,19 @@ impl Session {
         let (work, parsed) = (self.work(), Arc::clone(&tree));
         let analyse = async move {
             let catalog = work.catalog().await?;
-            statement::analyse(&catalog, &work.settings, &parsed, &declared)
+            statement::analyse(work.scene(&catalog), &parsed, &declared)
         };
         let Analysis { params, schema, .. } = self.engine.on_query_threads(analyse).await?;
         Ok(Statement { text: text.into(), tree, params, schema })
     }
 
     fn work(&self) -> Work {
-        Work { engine: Arc::clone(&self.engine), project: self.project, settings: self.settings() }
+        Work {
+            engine: Arc::clone(&self.engine),
+            project: self.project,
+            settings: self.settings(),
+            dialect: self.dialect(),
+        }
     }
 
     // ----- what is the session's own ------------------------------------------------------
@@ -219,8 +224,6 @@ impl Session {
         lower::constants(values, types, &self.settings())
     }
 
-    // ----- the project and its settings ---------------------------------------------------
-
     // ----- for editors --------------------------------------------------------------------
 
     /// What could be written at `cursor`, a byte offset in a text that may be incomplete, best
@@ -246,14 +249,12 @@ impl Session {
         &self,
         look: impl FnOnce(Scene<'_>) -> T + Send + 'static,
     ) -> Result<T> {
-        let (engine, project) = (Arc::clone(&self.engine), self.project);
-        let (settings, dialect) = (self.settings(), self.dialect());
-        let looked = async move {
-            let catalog = engine.catalog(project).await?;
-            Ok(look(Scene { catalog: &catalog, settings: &settings, dialect }))
-        };
+        let work = self.work();
+        let looked = async move { Ok(look(work.scene(&work.catalog().await?))) };
         self.engine.on_query_threads(looked).await
     }
+
+    // ----- the project and its settings ---------------------------------------------------
 
     /// The tables and views of the project.
     ///

@@ -75,7 +75,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "hogql_strings",
-        doc: "On: backslash escapes in quoted text, as in HogQL. Off: standard SQL strings.",
+        doc: "On: text is read as in HogQL's own files. Off: as the interface reads it; the Postgres \
+              wire has standard SQL strings and the operators of PostgreSQL.",
         get: |settings| (if settings.hogql_strings { "on" } else { "off" }).to_owned(),
         set: |settings, value| {
             settings.hogql_strings = match value.to_ascii_lowercase().as_str() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
+use hedgerow_parser::Dialect;
 use hedgerow_parser::ast::{self, StatementKind, TableContent};
 
 use crate::answer::{Notice, ResultStream, text_schema};
@@ -12,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::{self, Plan};
-use crate::lower::{self, Lowered, Task, Warning};
+use crate::lower::{self, Lowered, Scene, Task, Warning};
 use crate::settings::Settings;
 use crate::storage::{EventStore, ProjectId};
 use crate::types::Type;
@@ -34,11 +35,16 @@ pub(crate) struct Work {
     pub(crate) engine: Arc<Engine>,
     pub(crate) project: ProjectId,
     pub(crate) settings: Settings,
+    pub(crate) dialect: Dialect,
 }
 
 impl Work {
     pub(crate) async fn catalog(&self) -> Result<Catalog> {
         self.engine.catalog(self.project).await
+    }
+
+    pub(crate) fn scene<'a>(&'a self, catalog: &'a Catalog) -> Scene<'a> {
+        Scene { catalog, settings: &self.settings, dialect: self.dialect }
     }
 
     /// The store, for statements that write.
@@ -55,7 +61,7 @@ impl Work {
         catalog: &Catalog,
         params: Params,
     ) -> Result<(Lowered, Vec<Notice>)> {
-        lower::lower(task, catalog, &self.settings, params)
+        lower::lower(task, self.scene(catalog), params)
     }
 
     async fn plan(&self, lowered: &Lowered) -> Result<Plan> {
@@ -114,13 +120,12 @@ pub(crate) struct Analysis {
 
 /// Analyses a statement without running it.
 pub(crate) fn analyse(
-    catalog: &Catalog,
-    settings: &Settings,
+    scene: Scene<'_>,
     statement: &ast::Statement,
     declared: &[Option<Type>],
 ) -> Result<Analysis> {
     let of_task = |task: Task<'_>, schema: Option<SchemaRef>| {
-        let lowered = lower::analyse(task, catalog, settings, declared)?;
+        let lowered = lower::analyse(task, scene, declared)?;
         let schema = schema.unwrap_or_else(|| execute::output_schema(&lowered.lowered));
         Ok(Analysis { params: lowered.params, schema, warnings: lowered.warnings })
     };
@@ -136,17 +141,17 @@ pub(crate) fn analyse(
             return of_task(Task::Query(query), Some(nothing()));
         }
         StatementKind::Insert { table, columns, source } => {
-            let (_, targets) = tables::targets(catalog, table, columns)?;
+            let (_, targets) = tables::targets(scene.catalog, table, columns)?;
             return of_task(Task::Insert(source, &targets), Some(nothing()));
         }
         StatementKind::CreateView { query, .. } => {
-            lower::define(query, catalog, settings)?;
+            lower::define(query, scene)?;
             nothing()
         }
         StatementKind::Show(show) => show::schema(show),
         StatementKind::Describe(_) => show::columns_schema(),
         StatementKind::Prepare { statement, .. } => {
-            let prepared = analyse(catalog, settings, statement, declared)?;
+            let prepared = analyse(scene, statement, declared)?;
             return Ok(Analysis { params: Vec::new(), schema: nothing(), ..prepared });
         }
         _ => nothing(),

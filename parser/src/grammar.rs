@@ -15,6 +15,7 @@ mod hints;
 mod literal;
 mod operand;
 mod pivot;
+mod postgres;
 mod query;
 mod select;
 mod special;
@@ -29,7 +30,7 @@ pub(crate) use expr::{op_power, power};
 
 use crate::ast::{Expr, Ident, Query, Statement, TypeName};
 use crate::error::{SyntaxError, SyntaxErrorKind};
-use crate::lexer::{Lexed, StringKind, tokenize, unescape};
+use crate::lexer::{Lexed, StringKind, escape_string, tokenize, unescape, unicode_string};
 use crate::limits::{HEIGHT_MAX, NESTING_MAX};
 use crate::span::Span;
 use crate::token::{Keyword, Token, TokenKind};
@@ -253,7 +254,9 @@ impl<'a> Parser<'a> {
     fn ident_of(&mut self, token: Token) -> Result<Ident> {
         self.names.push(token.span.start);
         let written = self.slice(token.span);
-        let name = if token.kind == TokenKind::Quoted {
+        let name = if written.starts_with("U&\"") || written.starts_with("u&\"") {
+            unicode_string(&written[3..written.len() - 1], '"', '\\', token.span.start + 3)?
+        } else if token.kind == TokenKind::Quoted {
             let kind = if written.starts_with('`') {
                 StringKind::Backticks
             } else {
@@ -285,15 +288,37 @@ impl<'a> Parser<'a> {
 
     /// The value of a string token that is current.
     fn string(&mut self, expected: &str) -> Result<String> {
-        let kind = match self.kind() {
-            TokenKind::String => StringKind::of(self.dialect),
-            TokenKind::EscapeString => StringKind::Escape,
-            _ => return Err(self.unexpected(expected)),
-        };
+        if self.kind() != TokenKind::String {
+            return Err(self.unexpected(expected));
+        }
         let token = self.advance();
-        let prefix = if kind == StringKind::Escape { 2 } else { 1 };
         let written = self.slice(token.span);
-        unescape(&written[prefix..written.len() - 1], kind, token.span.start + prefix as u32)
+        let body =
+            |prefix: usize| (&written[prefix..written.len() - 1], token.span.start + prefix as u32);
+        match written.as_bytes()[0] {
+            b'\'' => {
+                let kind = StringKind::of(self.dialect);
+                let (body, at) = body(1);
+                let mut text = unescape(body, kind, at)?;
+                self.join_strings(&mut text, |body, at| unescape(body, kind, at))?;
+                Ok(text)
+            }
+            b'e' | b'E' => {
+                let (body, at) = body(2);
+                let mut text = escape_string(body, at)?;
+                self.join_strings(&mut text, escape_string)?;
+                Ok(text)
+            }
+            b'u' | b'U' => {
+                let (body, at) = body(3);
+                let escape = self.unicode_escape()?;
+                unicode_string(body, '\'', escape, at)
+            }
+            _ => {
+                let tag = written[1..].find('$').map_or(0, |end| end + 2);
+                Ok(written[tag..written.len() - tag].to_owned())
+            }
+        }
     }
 
     // ----- limits -------------------------------------------------------------------------

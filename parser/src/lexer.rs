@@ -5,9 +5,11 @@
 //! It never recurses.
 
 mod links;
+mod postgres;
 mod quoted;
 
-pub(crate) use quoted::{StringKind, unescape};
+pub(crate) use links::ends_in_key;
+pub(crate) use quoted::{StringKind, escape_string, unescape, unicode_string};
 
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::limits::{NUMBER_BYTES_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
@@ -42,7 +44,7 @@ pub(crate) fn tokenize(text: &str, dialect: Dialect) -> Result<Lexed> {
     };
     lexer.run()?;
     let (mut tokens, comments) = (lexer.tokens, lexer.comments);
-    links::resolve(text, &mut tokens)?;
+    links::resolve(text, &mut tokens, dialect)?;
     Ok(Lexed { tokens, comments })
 }
 
@@ -102,6 +104,7 @@ impl Lexer<'_> {
             return Ok(false);
         };
         match byte {
+            b'$' if self.dialect == Dialect::Postgres && self.dollar_string()? => {}
             b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'$' => self.word()?,
             b'0'..=b'9' => self.number()?,
             b'.' => self.dot()?,
@@ -166,13 +169,26 @@ impl Lexer<'_> {
             ("#", Hash),
         ];
         let rest = &self.text[self.at..];
+        let is_postgres = self.dialect == Dialect::Postgres;
+        let own = if is_postgres { postgres::SYMBOLS } else { &[] };
+        let found = |symbols: &[(&'static str, TokenKind)]| {
+            symbols.iter().find(|(symbol, _)| rest.starts_with(symbol)).copied()
+        };
+        if let Some((symbol, kind)) = found(postgres::SHARED_SYMBOLS).or_else(|| found(own)) {
+            self.symbol(kind, symbol.len());
+            return Ok(());
+        }
+        // `|` only after `||` had its chance.
+        if is_postgres && rest.starts_with('|') && !rest.starts_with("||") {
+            self.symbol(postgres::BIT_OR, 1);
+            return Ok(());
+        }
         // Taken apart, `=>` would fail far from its cause, and `a ** b` would not fail at all.
-        if !rest.starts_with("=>")
-            && !rest.starts_with("**")
-            && let Some((symbol, kind)) =
-                SYMBOLS.iter().find(|(symbol, _)| rest.starts_with(symbol))
-        {
-            self.symbol(*kind, symbol.len());
+        let is_mistake = rest.starts_with("=>")
+            || rest.starts_with("**")
+            || (is_postgres && rest.starts_with("//"));
+        if !is_mistake && let Some((symbol, kind)) = found(SYMBOLS) {
+            self.symbol(kind, symbol.len());
             return Ok(());
         }
         Err(self.stray())
@@ -185,12 +201,22 @@ impl Lexer<'_> {
             self.modes.push(Mode::Template(start));
             return Ok(());
         }
-        if self.dialect == Dialect::Postgres
-            && matches!(self.bytes[start], b'e' | b'E')
-            && self.peek(1) == Some(b'\'')
-        {
-            self.at += 1;
-            return self.quoted_from(start, StringKind::Escape, TokenKind::EscapeString);
+        match (self.bytes[start], self.peek(1), self.peek(2)) {
+            (b'e' | b'E', Some(b'\''), _) => {
+                self.at += 1;
+                return self.quoted_from(start, StringKind::Escape, TokenKind::String);
+            }
+            (b'u' | b'U', Some(b'&'), Some(quote @ (b'\'' | b'"'))) => {
+                self.at += 2;
+                return match quote {
+                    b'"' => {
+                        let kind = StringKind::StandardIdentifier;
+                        self.quoted_from(start, kind, TokenKind::Quoted)
+                    }
+                    _ => self.quoted_from(start, StringKind::Standard, TokenKind::String),
+                };
+            }
+            _ => {}
         }
         while self.peek(0).is_some_and(is_name_byte) {
             self.at += 1;
@@ -318,6 +344,9 @@ impl Lexer<'_> {
             )
             .kind(SyntaxErrorKind::TooComplex));
         }
+        if self.dialect == Dialect::Postgres {
+            self.digit_groups(kind);
+        }
         if !self.peek(0).is_some_and(is_name_byte) {
             self.push(kind, start);
             return Ok(());
@@ -333,6 +362,17 @@ impl Lexer<'_> {
         } else {
             error.hint("Put a space after the number, or quote the name with backticks.")
         })
+    }
+
+    /// `1_000`: what follows an integer's first digits. Fractions cannot be grouped.
+    fn digit_groups(&mut self, kind: TokenKind) {
+        let more = |lexer: &Self| {
+            lexer.peek(0) == Some(b'_') && lexer.peek(1).is_some_and(|b| b.is_ascii_digit())
+        };
+        while kind == TokenKind::Integer && more(self) {
+            self.at += 1;
+            self.digits();
+        }
     }
 
     fn digits(&mut self) {
@@ -493,20 +533,27 @@ impl Lexer<'_> {
             self.skip_white_space();
             let rest = &self.bytes[self.at..];
             let start = self.at;
+            let is_postgres = self.dialect == Dialect::Postgres;
             let line_comment = rest.starts_with(b"--")
-                || rest.starts_with(b"//")
-                || (rest.starts_with(b"#") && !rest.get(1).is_some_and(u8::is_ascii_digit));
+                || (!is_postgres && rest.starts_with(b"//"))
+                || (!is_postgres
+                    && rest.starts_with(b"#")
+                    && !rest.get(1).is_some_and(u8::is_ascii_digit));
             if line_comment {
                 self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
             } else if rest.starts_with(b"/*") {
-                let Some(length) = self.text[self.at + 2..].find("*/") else {
+                let length = match is_postgres {
+                    true => self.nested_comment(),
+                    false => self.text[self.at + 2..].find("*/").map(|length| length + 4),
+                };
+                let Some(length) = length else {
                     return Err(SyntaxError::new(
                         "unclosed comment",
                         self.span(self.at, self.at + 2),
                     )
                     .expected("`*/`"));
                 };
-                self.at += 2 + length + 2;
+                self.at += length;
             } else {
                 return Ok(());
             }
@@ -525,7 +572,7 @@ impl Lexer<'_> {
             let shown =
                 if character.is_control() { String::new() } else { format!("`{character}` ") };
             SyntaxError::new(format!("unexpected character {shown}(U+{code:04X})"), span)
-        } else if rest.starts_with("=>") || rest.starts_with("**") {
+        } else if rest.starts_with("=>") || rest.starts_with("**") || rest.starts_with("//") {
             let operator = format!("unexpected operator `{}`", &rest[..2]);
             SyntaxError::new(operator, self.span(self.at, self.at + 2))
         } else {
@@ -534,6 +581,7 @@ impl Lexer<'_> {
         match character {
             '=' => error.hint("Lambdas are written with `->`, comparisons with `>=`."),
             '!' => error.hint("Negation is written as NOT."),
+            '/' => error.hint("Whole-number division is written as intDiv(a, b)."),
             '&' => error.hint("Conjunction is written as AND."),
             '|' => error.hint("Alternatives are joined with OR, texts with `||`."),
             '^' | '*' => error.hint("Powers are written as pow(base, exponent)."),

@@ -13,14 +13,18 @@ mod format;
 mod grammar;
 mod visit;
 
+mod array;
 mod error;
+mod interval;
 pub mod limits;
 mod span;
 mod split;
 
 pub use format::format;
 
+pub use array::parse_array;
 pub use error::{SyntaxError, SyntaxErrorKind};
+pub use interval::{IntervalText, parse_interval};
 pub use span::Span;
 pub use split::{Piece, split};
 pub use visit::{child_queries, children, select_children, walk};

@@ -17,12 +17,8 @@ pub struct Piece<'a> {
 /// The statements of a text; those of nothing but blanks and comments are left out. Semicolons
 /// in quotes, comments and `$tag$ … $tag$` do not count.
 ///
-/// Never fails: a text that HogQL's lexer refuses is cut by its quotes and comments alone, and so
-/// is PostgreSQL's, which has forms of quoting that HogQL has not.
+/// Never fails: a text that the lexer refuses is cut by its quotes and comments alone.
 pub fn split(text: &str, dialect: Dialect) -> Vec<Piece<'_>> {
-    if dialect == Dialect::Postgres {
-        return split_by_quotes(text, dialect);
-    }
     match tokenize(text, dialect) {
         Ok(lexed) => {
             let mut pieces = Vec::new();
@@ -93,17 +89,26 @@ impl Scanner<'_> {
         self.at += 1;
         match (*first, bytes.get(self.at)) {
             (b';', _) => Token::Semicolon,
-            (b'-', Some(b'-')) | (b'/', Some(b'/')) => {
+            (b'-', Some(b'-')) => {
                 self.skip_to("\n");
                 Token::Blank
             }
-            (b'#', next) if !next.is_some_and(u8::is_ascii_digit) => {
+            (b'/', Some(b'/')) if self.dialect == Dialect::Hogql => {
+                self.skip_to("\n");
+                Token::Blank
+            }
+            (b'#', next)
+                if self.dialect == Dialect::Hogql && !next.is_some_and(u8::is_ascii_digit) =>
+            {
                 self.skip_to("\n");
                 Token::Blank
             }
             (b'/', Some(b'*')) => {
                 self.at += 1;
-                self.skip_to("*/");
+                match self.dialect {
+                    Dialect::Hogql => self.skip_to("*/"),
+                    Dialect::Postgres => self.skip_nested_comment(),
+                }
                 Token::Blank
             }
             (b'\'', _) => {
@@ -116,7 +121,7 @@ impl Scanner<'_> {
                 self.skip_quoted(quote, self.dialect == Dialect::Hogql);
                 Token::Other
             }
-            (b'$', _) if !in_word => {
+            (b'$', _) if !in_word && self.dialect == Dialect::Postgres => {
                 self.skip_dollar_quoted();
                 Token::Other
             }
@@ -131,6 +136,26 @@ impl Scanner<'_> {
             Some(found) => self.at + found + end.len(),
             None => self.text.len(),
         };
+    }
+
+    /// From behind the `/*` of a comment to behind the `*/` that closes it; comments nest.
+    fn skip_nested_comment(&mut self) {
+        let bytes = self.text.as_bytes();
+        let mut depth = 1_usize;
+        while depth > 0 && self.at < bytes.len() {
+            match (bytes[self.at], bytes.get(self.at + 1)) {
+                (b'*', Some(b'/')) => {
+                    depth -= 1;
+                    self.at += 1;
+                }
+                (b'/', Some(b'*')) => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
     }
 
     /// To behind the closing quote; a doubled quote stands for itself.
@@ -176,7 +201,8 @@ mod tests {
     #[test]
     fn semicolons_that_count() {
         check("", &[]);
-        check(" ; -- nothing\n # at; \n; /* all; */ // now;", &[]);
+        check(" ; -- nothing at; \n; /* all; /* or; */ more; */;", &[]);
+        check("select 5 # 3; 2", &["select 5 # 3", "2"]);
         check("select 1", &["select 1"]);
         check("select 1; select 2;", &["select 1", "select 2"]);
         check("select ';'; select \";\"", &["select ';'", "select \";\""]);

@@ -21,10 +21,8 @@ pub(crate) enum TokenKind {
     Keyword(Keyword),
     /// `` `name` `` or `"name"`.
     Quoted,
-    /// `'text'`.
+    /// `'text'`, `E'text'`, `U&'text'`, `$tag$text$tag$`.
     String,
-    /// `E'text'`, only where strings are standard ones.
-    EscapeString,
     /// Decimal digits.
     Integer,
     /// `0x1F`.
@@ -67,8 +65,10 @@ pub(crate) enum TokenKind {
     NotMatch,
     IMatch,
     NotIMatch,
-    /// `#` before a digit.
+    /// `#`: a column's position before a digit; in PostgreSQL's text also an operator.
     Hash,
+    /// An operator that HogQL has no form of its own for.
+    Operator(Operator),
 
     /// `f'`.
     TemplateStart,
@@ -87,6 +87,45 @@ pub(crate) enum TokenKind {
 
     /// The end of the text.
     End,
+}
+
+/// Operators of PostgreSQL that become calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    /// `->`, where it is no lambda.
+    Json,
+    JsonText,
+    JsonPath,
+    JsonPathText,
+    DeletePath,
+    Contains,
+    ContainedBy,
+    Overlaps,
+    /// `?`, where it is no ternary.
+    HasKey,
+    HasAnyKey,
+    HasAllKeys,
+    StartsWith,
+    Power,
+    BitAnd,
+    BitOr,
+    BitXor,
+    ShiftLeft,
+    ShiftRight,
+    SquareRoot,
+    CubeRoot,
+    Absolute,
+    Like,
+    NotLike,
+    ILike,
+    NotILike,
+}
+
+impl Operator {
+    /// Whether it stands before its only operand.
+    pub(crate) fn is_prefix(self) -> bool {
+        matches!(self, Self::SquareRoot | Self::CubeRoot | Self::Absolute)
+    }
 }
 
 impl TokenKind {
@@ -110,7 +149,6 @@ impl TokenKind {
             Self::Name
             | Self::Quoted
             | Self::String
-            | Self::EscapeString
             | Self::CloseParen
             | Self::CloseBracket
             | Self::CloseBrace

@@ -5,11 +5,11 @@ use hedgerow_parser::ast::Ident;
 use hedgerow_parser::{Span, parse_query};
 
 use super::context::{Clause, Context, Cte, Place, Source, context};
-use super::{Completion, CompletionKind, Scene};
+use super::{Completion, CompletionKind};
 use crate::catalog::is_hidden;
 use crate::functions::function::Body;
 use crate::functions::{Function, registry};
-use crate::lower;
+use crate::lower::{self, Scene, Task};
 use crate::settings::SETTINGS;
 use crate::storage::{COMMENT, PROPERTY_TYPES};
 use crate::types::Type;
@@ -267,12 +267,11 @@ impl Found<'_> {
             true => String::new(),
             false => format!("with {} ", definitions.join(", ")),
         };
-        let Scene { catalog, settings, dialect } = self.scene;
-        let Ok(query) = parse_query(&format!("{with}select * from {from}"), dialect) else {
+        let Ok(query) = parse_query(&format!("{with}select * from {from}"), self.scene.dialect)
+        else {
             return Vec::new();
         };
-        let Ok(analysis) = lower::analyse(lower::Task::Query(&query), catalog, settings, &[])
-        else {
+        let Ok(analysis) = lower::analyse(Task::Query(&query), self.scene, &[]) else {
             return Vec::new();
         };
         let schema = analysis.lowered.plan.schema();

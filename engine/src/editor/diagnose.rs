@@ -3,9 +3,9 @@
 use hedgerow_parser::ast::StatementKind;
 use hedgerow_parser::{Span, parse_statement, split};
 
-use super::{Diagnostic, Scene, Severity};
+use super::{Diagnostic, Severity};
 use crate::error::{Error, Result};
-use crate::lower::Warning;
+use crate::lower::{Scene, Warning};
 use crate::settings::Settings;
 use crate::statement::{self, assign};
 
@@ -34,7 +34,10 @@ fn analyse(scene: Scene<'_>, settings: &mut Settings, text: &str) -> Result<Vec<
     match &statement.kind {
         StatementKind::Set { name, value } => assign::set(settings, name, value)?,
         StatementKind::Reset(name) => assign::reset(settings, name.as_deref())?,
-        _ => return Ok(statement::analyse(scene.catalog, settings, &statement, &[])?.warnings),
+        _ => {
+            let scene = Scene { settings, ..scene };
+            return Ok(statement::analyse(scene, &statement, &[])?.warnings);
+        }
     }
     Ok(Vec::new())
 }

@@ -201,7 +201,7 @@ fn narrow_constant(number: &ScalarValue, target: &Type, value: &Typed) -> Result
 /// A text constant as what it is used as.
 fn read_constant(text: &str, target: &Type, timezone: &str, value: &Typed) -> Result<Typed> {
     let read = match target {
-        Type::Uuid | Type::Date | Type::DateTime(_) | Type::Bool => true,
+        Type::Uuid | Type::Date | Type::DateTime(_) | Type::Bool | Type::Interval => true,
         target => target.is_numeric(),
     };
     if !read {

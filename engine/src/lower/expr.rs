@@ -8,7 +8,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, and, lit, not, or};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use hedgerow_parser::{Span, ast};
+use hedgerow_parser::{Dialect, Span, ast};
 
 use super::scope::{Cte, RelationColumn, Scope};
 use super::{Param, operators, placeholder, property, special, subquery};
@@ -302,6 +302,12 @@ impl<'s, 'a> Lowering<'s, 'a> {
                     _ => error,
                 });
             }
+        }
+        // In PostgreSQL's text a column hides an alias of its name; ORDER BY is another matter.
+        if self.scope.env.dialect.get() == Dialect::Postgres
+            && let Some(column) = self.scope.column(&first.name, first.span)?
+        {
+            return Ok(Some((self.column(column, span), rest)));
         }
         if let Some(typed) = self.alias(first)? {
             return Ok(Some((Typed { span, ..typed }, rest)));

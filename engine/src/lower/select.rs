@@ -2,7 +2,7 @@
 
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder, cast};
-use hedgerow_parser::{Span, ast};
+use hedgerow_parser::{Dialect, Span, ast};
 
 use super::expr::Lowering;
 use super::limit::{Limit, PerKey};
@@ -13,6 +13,7 @@ use super::{
     Environment, Lowered, OutputColumn, aggregate, array_join, fill, from, star, subquery,
     volatile, window,
 };
+use crate::answer::Notice;
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::Typed;
 use crate::functions::comparison::in_filter;
@@ -74,7 +75,10 @@ pub(super) fn lower(
     ctes: &Ctes<'_>,
     select: &ast::Select,
 ) -> Result<Lowered> {
-    refuse(select)?;
+    for lock in &select.locks {
+        let message = "rows are not locked: FOR UPDATE and FOR SHARE have no effect".to_owned();
+        env.warn(Notice { message, hint: None }, lock.span);
+    }
     let mut scope = Scope::new(env, ctes)?;
     if let Some(join) = &select.from {
         from::lower(&mut scope, join)?;
@@ -103,17 +107,6 @@ pub(super) fn lower(
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(qualify.expr)?.build()?;
     }
     project(&mut scope, select, exprs)
-}
-
-/// Clauses whose meaning comes later. Refused here, so that none is silently lost.
-fn refuse(select: &ast::Select) -> Result<()> {
-    let refused = [(!select.locks.is_empty(), "FOR UPDATE")];
-    match refused.into_iter().find(|(present, _)| *present) {
-        Some((_, clause)) => {
-            Err(Error::unsupported(format!("{clause} is not available yet")).at(select.span))
-        }
-        None => Ok(()),
-    }
 }
 
 fn lower_exprs<'a>(
@@ -160,7 +153,21 @@ pub(super) fn positional<'a>(
             let (_, typed) = at_position(items, position, expr)?;
             Ok(Typed { span: expr.span, ..typed.clone() })
         }
+        None if scope.env.dialect.get() == Dialect::Postgres => match aliased(expr, items) {
+            Some((_, typed)) => Ok(Typed { span: expr.span, ..typed.clone() }),
+            None => Lowering::new(scope).lower(expr),
+        },
         None => Lowering::new(scope).lower(expr),
+    }
+}
+
+/// The item that a bare name in PostgreSQL's ORDER BY means.
+fn aliased<'t>(expr: &ast::Expr, items: &'t [(String, Typed)]) -> Option<&'t (String, Typed)> {
+    match &expr.kind {
+        ast::ExprKind::Field(chain) if chain.len() == 1 => {
+            items.iter().find(|(name, _)| *name == chain[0].name)
+        }
+        _ => None,
     }
 }
 

@@ -1,15 +1,13 @@
 //! Views: their stored text, lowered where they are read.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use hedgerow_parser::{Dialect, Span, ast, parse_query};
 
 use super::scope::Ctes;
-use super::{Environment, Lowered, query};
-use crate::catalog::Catalog;
+use super::{Environment, Lowered, Scene, query};
 use crate::error::{Error, ErrorKind, Result};
-use crate::settings::Settings;
 use crate::storage::ViewDefinition;
 
 /// How deep views may stand on views.
@@ -43,12 +41,8 @@ impl Environment<'_> {
 ///
 /// # Errors
 /// `Unsupported` for parameters and placeholders, beside all that a query can be wrong about.
-pub(crate) fn define(
-    query: &ast::Query,
-    catalog: &Catalog,
-    settings: &Settings,
-) -> Result<(Lowered, BTreeSet<String>)> {
-    let env = Environment::new(catalog, settings, Vec::new());
+pub(crate) fn define(query: &ast::Query, scene: Scene<'_>) -> Result<(Lowered, BTreeSet<String>)> {
+    let env = Environment::new(scene, Vec::new());
     env.views.defining.set(true);
     let lowered = query::lower(&env, query)?;
     refuse_parameters(&env)?;
@@ -59,13 +53,8 @@ pub(crate) fn define(
 ///
 /// # Errors
 /// Those of [`lower`].
-pub(crate) fn lower_alone(
-    name: &str,
-    view: &ViewDefinition,
-    catalog: &Catalog,
-    settings: &Settings,
-) -> Result<Lowered> {
-    lower(&Environment::new(catalog, settings, Vec::new()), name, view, Span::default())
+pub(crate) fn lower_alone(name: &str, view: &ViewDefinition, scene: Scene<'_>) -> Result<Lowered> {
+    lower(&Environment::new(scene, Vec::new()), name, view, Span::default())
 }
 
 /// Lowers a view that is read at `span`: exactly the columns it was made with.
@@ -80,9 +69,11 @@ pub(super) fn lower(
 ) -> Result<Lowered> {
     enter(env, name).map_err(|error| error.at(span))?;
     let outer_params = env.params.take();
+    let outer_dialect = env.dialect.replace(view.dialect());
     let lowered = text(env, view);
     let lowered = lowered.and_then(|lowered| refuse_parameters(env).map(|()| lowered));
     env.params.replace(outer_params);
+    env.dialect.set(outer_dialect);
     env.views.open.borrow_mut().pop();
     lowered.map_err(|error| broken(name, view, error, span))
 }
@@ -103,8 +94,7 @@ fn enter(env: &Environment<'_>, name: &str) -> Result<()> {
 
 fn text(env: &Environment<'_>, view: &ViewDefinition) -> Result<Lowered> {
     let query = parse_query(&view.text, Dialect::Hogql)?;
-    let lowered =
-        query::lower_in(env, &Ctes { parent: None, entries: HashMap::new(), outer: None }, &query)?;
+    let lowered = query::lower_in(env, &Ctes::none(), &query)?;
     let mut columns = Vec::with_capacity(view.columns.len());
     for wanted in &view.columns {
         let found = lowered.columns.iter().find(|column| column.name == wanted.source);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hedgerow_parser::Dialect;
 use hedgerow_parser::ast::{Ident, Name, Query, RelationKind};
 
 use super::Work;
@@ -38,12 +39,12 @@ async fn check_views(work: &Work, before: &Catalog, changed: &Definitions) -> Re
     let changed = Arc::new(changed.clone());
     let after = work.engine.catalog_with(work.project, &changed).await?;
     for (name, view) in &changed.views {
-        let Err(error) = lower::lower_view(name, view, &after, &work.settings) else { continue };
+        let Err(error) = lower::lower_view(name, view, work.scene(&after)) else { continue };
         let worked = before
             .definitions()
             .views
             .get(name)
-            .is_none_or(|old| lower::lower_view(name, old, before, &work.settings).is_ok());
+            .is_none_or(|old| lower::lower_view(name, old, work.scene(before)).is_ok());
         if worked {
             let message = format!("this would break view {name}: {}", error.message);
             return Err(Error { kind: ErrorKind::InUse, message, span: None, hint: None, ..error });
@@ -89,7 +90,7 @@ fn view_definition(
     names: &[Ident],
     query: &Query,
 ) -> Result<ViewDefinition> {
-    let (lowered, uses) = lower::define(query, catalog, &work.settings)?;
+    let (lowered, uses) = lower::define(query, work.scene(catalog))?;
     let sources = lowered.columns.iter().map(|column| column.name.as_str());
     made::check_names(sources, query.span())?;
     if !names.is_empty() && names.len() != lowered.columns.len() {
@@ -111,7 +112,12 @@ fn view_definition(
         definitions.views.contains_key(name) || definitions.tables.contains_key(name)
     };
     let uses = uses.into_iter().filter(made_here).collect();
-    Ok(ViewDefinition { text: query.to_string(), columns: columns.collect(), uses })
+    Ok(ViewDefinition {
+        text: query.to_string(),
+        is_postgres: work.dialect == Dialect::Postgres,
+        columns: columns.collect(),
+        uses,
+    })
 }
 
 /// True when one of `from` is `name`, or reads it over any number of views.

@@ -88,7 +88,7 @@ pub(super) async fn describe(work: &Work, described: &Described) -> Result<Resul
     let schema = match described {
         Described::Table(name) => relation_schema(work, &catalog, name)?,
         Described::Query(query) => {
-            let analysis = lower::analyse(Task::Query(query), &catalog, &work.settings, &[])?;
+            let analysis = lower::analyse(Task::Query(query), work.scene(&catalog), &[])?;
             output_schema(&analysis.lowered)
         }
     };
@@ -108,7 +108,7 @@ pub(crate) async fn relations(work: &Work) -> Result<Vec<TableInfo>> {
         insertable: definitions.tables.contains_key(&table.name),
     });
     let views = definitions.views.iter().map(|(name, view)| {
-        let (doc, schema) = match lower::lower_view(name, view, &catalog, &work.settings) {
+        let (doc, schema) = match lower::lower_view(name, view, work.scene(&catalog)) {
             Ok(lowered) => ("A view.".to_owned(), output_schema(&lowered)),
             Err(error) => {
                 let field = |column: &str| Type::String.to_field(column, true);
@@ -132,7 +132,7 @@ pub(crate) async fn relations(work: &Work) -> Result<Vec<TableInfo>> {
 fn relation_schema(work: &Work, catalog: &Catalog, name: &[Ident]) -> Result<SchemaRef> {
     match catalog.view(name) {
         Some((plain, view)) => {
-            let lowered = lower::lower_view(plain, view, catalog, &work.settings);
+            let lowered = lower::lower_view(plain, view, work.scene(catalog));
             Ok(output_schema(
                 &lowered.map_err(|error| Error { span: Some(span_of(name)), ..error })?,
             ))

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
+use hedgerow_parser::Dialect;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
 use parking_lot::Mutex;
@@ -34,10 +35,20 @@ pub(crate) struct Definitions {
 pub(crate) struct ViewDefinition {
     /// The query in canonical HogQL.
     pub(crate) text: String,
+    /// Its text came in PostgreSQL's dialect, in which a column hides an alias of its name.
+    #[serde(default)]
+    pub(crate) is_postgres: bool,
     /// Its columns, in their order for ever.
     pub(crate) columns: Vec<ViewColumn>,
     /// The views and tables of this project that it reads.
     pub(crate) uses: BTreeSet<String>,
+}
+
+impl ViewDefinition {
+    /// How the names in its text are resolved.
+    pub(crate) fn dialect(&self) -> Dialect {
+        if self.is_postgres { Dialect::Postgres } else { Dialect::Hogql }
+    }
 }
 
 /// A column of a view.

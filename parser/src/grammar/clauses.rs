@@ -1,10 +1,10 @@
 //! GROUP BY, WINDOW and ORDER BY.
 
 use super::Parser;
-use crate::Result;
 use crate::ast::{Expr, Fill, GroupBy, GroupModifier, Ident, OrderBy, WindowSpec};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::token::{Keyword, TokenKind};
+use crate::{Dialect, Result};
 
 /// A column of INTERPOLATE, with the expression that continues it.
 type InterpolateItem = (Ident, Option<Expr>);
@@ -174,7 +174,8 @@ impl Parser<'_> {
             }
             _ => false,
         };
-        let mut nulls_first = None;
+        // In PostgreSQL NULL is larger than every value.
+        let mut nulls_first = (self.dialect == Dialect::Postgres && descending).then_some(true);
         if self.eat_keyword(Keyword::Nulls) {
             nulls_first = match self.keyword() {
                 Some(Keyword::First) => Some(true),

@@ -1,9 +1,10 @@
 //! Operators, by binding power. Section 2.1 of the language reference is the table.
 
 use super::Parser;
-use crate::Result;
+use super::postgres::{PostgresInfix, is_like, postgres_power};
 use crate::ast::{BinaryOp, Expr, ExprKind};
 use crate::token::{Keyword, TokenKind};
+use crate::{Dialect, Result};
 
 /// Binding powers, loose to tight. An operator is taken only where the surrounding operator
 /// binds no tighter.
@@ -20,20 +21,36 @@ pub(crate) mod power {
     pub(crate) const IS_NULL: u8 = 9;
     pub(crate) const IGNORE_NULLS: u8 = 10;
     pub(crate) const COMPARISON: u8 = 11;
-    pub(crate) const SUM: u8 = 12;
-    pub(crate) const PRODUCT: u8 = 13;
-    pub(crate) const NEGATION: u8 = 14;
-    pub(crate) const POSTFIX: u8 = 15;
+    /// PostgreSQL's IN, LIKE and BETWEEN bind tighter than its comparisons.
+    pub(crate) const RANGE: u8 = 12;
+    /// Every operator of PostgreSQL that has no level of its own.
+    pub(crate) const OPERATOR: u8 = 13;
+    pub(crate) const SUM: u8 = 14;
+    pub(crate) const PRODUCT: u8 = 15;
+    pub(crate) const POWER: u8 = 16;
+    pub(crate) const TIME_ZONE: u8 = 17;
+    pub(crate) const NEGATION: u8 = 18;
+    pub(crate) const POSTFIX: u8 = 19;
 }
 
 /// What can follow an operand and make a larger one.
 #[derive(Clone, Copy)]
-enum Infix {
+pub(super) enum Infix {
     Binary(BinaryOp),
-    In { negated: bool },
-    Between { negated: bool },
-    IsNull { negated: bool },
-    IsDistinctFrom { negated: bool },
+    /// A form of PostgreSQL that becomes a call.
+    Postgres(PostgresInfix),
+    In {
+        negated: bool,
+    },
+    Between {
+        negated: bool,
+    },
+    IsNull {
+        negated: bool,
+    },
+    IsDistinctFrom {
+        negated: bool,
+    },
     NullSafeEq,
     Coalesce,
     IgnoreNulls,
@@ -44,8 +61,11 @@ enum Infix {
 }
 
 impl Infix {
-    fn power(self) -> u8 {
+    fn power(self, dialect: Dialect) -> u8 {
         match self {
+            Self::Postgres(infix) => infix.power(),
+            Self::Binary(op) if dialect == Dialect::Postgres => postgres_power(op),
+            Self::In { .. } | Self::Between { .. } if dialect == Dialect::Postgres => power::RANGE,
             Self::Binary(op) => op_power(op),
             Self::In { .. } => power::COMPARISON,
             Self::IgnoreNulls => power::IGNORE_NULLS,
@@ -64,6 +84,7 @@ impl Infix {
     /// How many tokens spell the operator.
     fn tokens(self) -> usize {
         match self {
+            Self::Postgres(infix) => infix.tokens(),
             Self::IsNull { negated } => 2 + usize::from(negated),
             Self::IsDistinctFrom { negated } => 3 + usize::from(negated),
             Self::In { negated } | Self::Between { negated } => 1 + usize::from(negated),
@@ -103,7 +124,8 @@ impl Parser<'_> {
             // After `e AS a` only comparisons and looser operators go on.
             let after_alias =
                 matches!(left.kind, ExprKind::Alias(..)) && left.span == self.span_from(start);
-            if infix.power() < min || (after_alias && infix.power() > power::COMPARISON) {
+            let own = infix.power(self.dialect);
+            if own < min || (after_alias && own > power::COMPARISON) {
                 break;
             }
             for _ in 0..infix.tokens() {
@@ -140,7 +162,12 @@ impl Parser<'_> {
             T::NotIMatch => Infix::Binary(BinaryOp::NotIMatch),
             T::NullSafeEq => Infix::NullSafeEq,
             T::Nullish => Infix::Coalesce,
+            T::Question if self.is_key_test() => Infix::Postgres(PostgresInfix::HAS_KEY),
             T::Question => Infix::Ternary,
+            T::Operator(operator) => return PostgresInfix::of(operator).map(Infix::Postgres),
+            T::Arrow if self.dialect == Dialect::Postgres => Infix::Postgres(PostgresInfix::JSON),
+            T::Hash if self.dialect == Dialect::Postgres => Infix::Postgres(PostgresInfix::BIT_XOR),
+            T::Name => return self.peek_name_infix().map(Infix::Postgres),
             T::Keyword(keyword) => return self.peek_word_infix(keyword),
             _ => return None,
         })
@@ -163,12 +190,16 @@ impl Parser<'_> {
             Keyword::Like => Infix::Binary(BinaryOp::Like),
             Keyword::ILike => Infix::Binary(BinaryOp::ILike),
             Keyword::Between => Infix::Between { negated: false },
+            Keyword::Collate => return self.peek_collation().map(Infix::Postgres),
             Keyword::Ignore if self.nth_is(1, Keyword::Nulls) => Infix::IgnoreNulls,
             Keyword::Not => match self.nth(1) {
                 TokenKind::Keyword(Keyword::In) => Infix::In { negated: true },
                 TokenKind::Keyword(Keyword::Like) => Infix::Binary(BinaryOp::NotLike),
                 TokenKind::Keyword(Keyword::ILike) => Infix::Binary(BinaryOp::NotILike),
                 TokenKind::Keyword(Keyword::Between) => Infix::Between { negated: true },
+                TokenKind::Name if self.is_similar(1) => {
+                    Infix::Postgres(PostgresInfix::Similar { negated: true })
+                }
                 _ => return None,
             },
             Keyword::Is => {
@@ -180,6 +211,8 @@ impl Parser<'_> {
                     && self.nth_is(next + 1, Keyword::From)
                 {
                     Infix::IsDistinctFrom { negated }
+                } else if let Some(truth) = self.truth(next) {
+                    Infix::Postgres(PostgresInfix::Truth { truth, negated })
                 } else {
                     return None;
                 }
@@ -188,21 +221,27 @@ impl Parser<'_> {
         })
     }
 
-    fn boxed_at(&mut self, min: u8) -> Result<Box<Expr>> {
+    pub(super) fn boxed_at(&mut self, min: u8) -> Result<Box<Expr>> {
         self.expr_at(min).map(Box::new)
     }
 
     /// What the operator, already consumed, makes of its left side.
     fn infix(&mut self, infix: Infix, left: Box<Expr>) -> Result<ExprKind> {
         // Left-associative: the right side binds tighter than the operator itself.
-        let tighter = infix.power() + 1;
+        let tighter = infix.power(self.dialect) + 1;
         let kind = match infix {
             Infix::And => return self.chain(*left, Keyword::And),
             Infix::Or => return self.chain(*left, Keyword::Or),
             Infix::Alias => ExprKind::Alias(left, self.alias_name()?),
             Infix::IsNull { negated } => ExprKind::IsNull { expr: left, negated },
             Infix::IgnoreNulls => ExprKind::IgnoreNulls(left),
-            Infix::Binary(op) => ExprKind::Binary(left, op, self.boxed_at(tighter)?),
+            Infix::Postgres(infix) => self.postgres_infix(infix, left)?,
+            Infix::Binary(op) if self.at_quantifier() => self.quantified(*left, op)?,
+            Infix::Binary(op) => {
+                let right = self.expr_at(tighter)?;
+                let right = if is_like(op) { self.escape(right)? } else { right };
+                ExprKind::Binary(left, op, Box::new(right))
+            }
             Infix::Coalesce => ExprKind::Coalesce(left, self.boxed_at(tighter)?),
             Infix::In { negated } => self.in_right_side(left, negated)?,
             Infix::NullSafeEq => {
@@ -214,9 +253,13 @@ impl Parser<'_> {
                 ExprKind::IsDistinctFrom { left, right, negated }
             }
             Infix::Between { negated } => {
-                let low = self.boxed_at(tighter)?;
+                let symmetric = self.symmetric();
+                let mut low = self.boxed_at(tighter)?;
                 self.expect_keyword(Keyword::And, "AND and the upper bound")?;
-                let high = self.boxed_at(tighter)?;
+                let mut high = self.boxed_at(tighter)?;
+                if symmetric {
+                    (low, high) = self.ordered(*low, *high)?;
+                }
                 ExprKind::Between { expr: left, low, high, negated }
             }
             Infix::Ternary => {
@@ -254,7 +297,7 @@ impl Parser<'_> {
 
     /// `IN right`, `IN COHORT right`; the word COHORT alone is a column.
     fn in_right_side(&mut self, expr: Box<Expr>, negated: bool) -> Result<ExprKind> {
-        let tighter = power::COMPARISON + 1;
+        let tighter = Infix::In { negated }.power(self.dialect) + 1;
         let is_call = self.nth(1) == TokenKind::OpenParen && self.nth(2) == TokenKind::CloseParen;
         if self.is(Keyword::Cohort) && !is_call && self.begins_operand_after_name(1) {
             self.advance();

@@ -178,7 +178,10 @@ impl Parser<'_> {
             },
             TokenKind::OpenBrace => self.source_placeholder()?,
             TokenKind::TagOpen => SourceKind::Tag(self.tag()?),
-            kind if kind.is_name() && self.begins_source_name() => self.table()?,
+            kind if kind.is_name() && self.begins_source_name() => {
+                self.skip_only();
+                self.table()?
+            }
             _ => return Err(self.unexpected("a table")),
         };
         self.ascend();
@@ -200,7 +203,10 @@ impl Parser<'_> {
             }
             if self.is(Keyword::Sample) {
                 source.sample = Some(self.sample()?);
+            } else if self.at_tablesample() {
+                source.sample = Some(self.tablesample()?);
             }
+            self.name_values(&mut source);
             source.span = self.span_from(start);
             self.grow()?;
             if !self.at_pivot() {
@@ -242,7 +248,7 @@ impl Parser<'_> {
     }
 
     /// Whether `(a, b)` stands this many tokens further.
-    fn is_name_list(&self, distance: usize) -> bool {
+    pub(super) fn is_name_list(&self, distance: usize) -> bool {
         let inside = distance + 1..self.past_bracket(distance).saturating_sub(1);
         inside.enumerate().all(|(at, distance)| match self.nth(distance) {
             TokenKind::Comma => at % 2 == 1,
@@ -265,7 +271,7 @@ impl Parser<'_> {
 
     fn source_alias(&mut self, source: &mut Source) -> Result<()> {
         let has_alias = match self.kind() {
-            TokenKind::Name if self.at_fetch() => false,
+            TokenKind::Name if self.at_fetch() || self.at_tablesample() => false,
             TokenKind::Name | TokenKind::Quoted => true,
             TokenKind::Keyword(Keyword::As) => {
                 self.advance();

@@ -202,7 +202,7 @@ impl Parser<'_> {
             (Some(T::Eq | T::NotEq | T::Lt | T::Gt), T::Eq) => {
                 "Equality is written `=` or `==`.".into()
             }
-            (Some(T::Quoted), T::String | T::EscapeString) => {
+            (Some(T::Quoted), T::String) => {
                 "Strings are written in single quotes; double quotes are for names.".into()
             }
             (_, T::Keyword(keyword)) if after_operand => {

@@ -2,8 +2,9 @@
 
 use super::Parser;
 use crate::Result;
-use crate::ast::{Expr, ExprKind, Float, IntervalUnit, Literal};
+use crate::ast::{Expr, ExprKind, Float, IntervalUnit, Literal, TypeName};
 use crate::error::SyntaxError;
+use crate::interval::parse_interval;
 use crate::span::Span;
 use crate::token::{Keyword, TokenKind};
 
@@ -34,6 +35,9 @@ impl Parser<'_> {
             {
                 return Err(self.unexpected("an operator"));
             }
+            TokenKind::Integer if written.contains('_') => {
+                integer(&written.replace('_', ""), negative)
+            }
             TokenKind::Integer => integer(written, negative),
             TokenKind::Hexadecimal => based_integer(&written[2..], 16, negative),
             TokenKind::Binary if written.len() > 2 => based_integer(&written[2..], 2, negative),
@@ -55,21 +59,29 @@ impl Parser<'_> {
         self.kind() == TokenKind::Dot && self.nth(1) == TokenKind::Integer
     }
 
-    /// `INTERVAL '5 minutes'`: a count and a unit in one text.
+    /// `INTERVAL '5 minutes'`: one whole number of one unit is that; anything more, such as
+    /// `1 day 02:00:00`, is a cast of the text.
     pub(super) fn interval_text(&self, text: &str, span: Span) -> Result<ExprKind> {
-        let parsed = text.split_once(' ').and_then(|(count, unit)| {
-            let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
-            let count = if digits { count.parse::<i64>().ok()? } else { return None };
-            let unit = unit.strip_suffix('s').unwrap_or(unit);
+        let simple = text.split_once(' ').and_then(|(count, unit)| {
+            let digits = count.strip_prefix('-').unwrap_or(count);
+            let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let count = if all_digits { count.parse::<i64>().ok()? } else { return None };
+            let unit = unit.to_ascii_lowercase();
+            let unit = unit.strip_suffix('s').unwrap_or(&unit);
             Some((count, UNITS.iter().find(|(name, _)| *name == unit)?.1))
         });
-        let Some((count, unit)) = parsed else {
+        if let Some((count, unit)) = simple {
+            let value = Box::new(Expr::new(ExprKind::Literal(Literal::Int(count)), span));
+            return Ok(ExprKind::Interval { value, unit });
+        }
+        if parse_interval(text).is_none() {
             return Err(SyntaxError::new("malformed interval", span)
-                .expected("a whole number and a unit, as in '5 minutes'")
-                .hint("Write one count and one lower-case unit; add intervals for more."));
-        };
-        let value = Box::new(Expr::new(ExprKind::Literal(Literal::Int(count)), span));
-        Ok(ExprKind::Interval { value, unit })
+                .expected("numbers and units, as in '5 minutes' or '1 day 02:00:00'"));
+        }
+        let text = Expr::new(ExprKind::Literal(Literal::String(text.to_owned())), span);
+        let name = "interval".to_owned();
+        let target = TypeName { name, args: Vec::new(), array_depth: 0, span };
+        Ok(ExprKind::Cast { expr: Box::new(text), target, safe: false })
     }
 
     /// The unit after an interval's value.

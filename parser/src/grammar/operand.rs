@@ -3,12 +3,13 @@
 use super::Parser;
 use super::expr::power;
 use super::special::{Production, SpecialForm};
-use crate::Result;
 use crate::ast::{Expr, ExprKind, Ident, Literal, Query, Star};
 use crate::error::SyntaxError;
+use crate::lexer::ends_in_key;
 use crate::limits::INTERVAL_TOKENS_MAX;
 use crate::span::Span;
 use crate::token::{Keyword, TokenKind, as_bool};
+use crate::{Dialect, Result};
 
 impl Parser<'_> {
     /// Whether an operand can begin this many tokens further.
@@ -18,7 +19,6 @@ impl Parser<'_> {
             T::Name
             | T::Quoted
             | T::String
-            | T::EscapeString
             | T::OpenParen
             | T::OpenBracket
             | T::OpenBrace
@@ -28,6 +28,8 @@ impl Parser<'_> {
             | T::Hash
             | T::TemplateStart
             | T::TagOpen => true,
+            T::Operator(operator) => operator.is_prefix(),
+            T::Match => self.dialect == Dialect::Postgres,
             T::Dot => self.nth(distance + 1) == T::Integer,
             T::Keyword(Keyword::Null | Keyword::Inf | Keyword::Infinity | Keyword::NaN) => true,
             T::Keyword(keyword) => {
@@ -88,7 +90,7 @@ impl Parser<'_> {
             T::OpenParen => is_function,
             T::Keyword(Keyword::As) => true,
             T::Keyword(next) => next.follows_operand() && next != Keyword::Array,
-            T::Name | T::Quoted | T::String | T::EscapeString | T::OpenBrace | T::TagOpen => false,
+            T::Name | T::Quoted | T::String | T::OpenBrace | T::TagOpen => false,
             T::TemplateStart | T::Hash => false,
             next => !next.is_number(),
         }
@@ -100,12 +102,14 @@ impl Parser<'_> {
         use TokenKind as T;
         let production: Production<Self> = match self.kind() {
             T::Name | T::Quoted | T::Keyword(_) => return self.word_operand(min),
-            T::OpenParen if self.nth(self.past_bracket(0)) == T::Arrow => {
+            T::OpenParen if self.is_paren_lambda() => {
                 return self.paren_lambda(min);
             }
             T::Minus if !self.begins_number(1) => return self.negation(),
+            T::Operator(operator) if operator.is_prefix() => return self.prefix_operator(),
+            T::Match if self.dialect == Dialect::Postgres => return self.prefix_operator(),
             T::Star => return self.star_operand(),
-            T::String | T::EscapeString => Self::string_operand,
+            T::String => Self::string_operand,
             T::Minus => Self::signed_number,
             T::Plus if self.begins_number(1) => Self::signed_number,
             T::OpenParen => Self::paren_operand,
@@ -167,11 +171,17 @@ impl Parser<'_> {
                 Some(SpecialForm::Lambda) => return self.lambda_word(min),
                 None => {}
             }
+            if let Some(production) = self.postgres_keyword(keyword) {
+                return self.with_postfix(production);
+            }
             if keyword.is_never_a_name() || !self.keyword_is_name(0, keyword) {
                 return Err(self.unexpected("an expression"));
             }
         }
-        self.with_postfix(Self::name_operand)
+        match self.postgres_form() {
+            Some(production) => self.with_postfix(production),
+            None => self.with_postfix(Self::name_operand),
+        }
     }
 
     /// A column or a call.
@@ -181,6 +191,14 @@ impl Parser<'_> {
             TokenKind::OpenParen => self.call(name),
             _ => self.field(name),
         }
+    }
+
+    /// Whether `(x, y) ->` begins a lambda here. In PostgreSQL's text `(x) -> 'key'` does not.
+    fn is_paren_lambda(&self) -> bool {
+        let after = self.past_bracket(0);
+        self.nth(after) == TokenKind::Arrow
+            && (self.dialect == Dialect::Hogql
+                || (self.is_name_list(0) && !ends_in_key(&self.tokens, self.at + after)))
     }
 
     fn links_to_arrow(&self) -> bool {

@@ -1,11 +1,11 @@
 //! Whole queries: SELECT, VALUES, placeholders, parentheses and set operations.
 
 use super::Parser;
-use crate::Result;
-use crate::ast::{ExprKind, Query, SetKind, SetOperator, SetQuery, Values, With};
-use crate::error::SyntaxError;
+use crate::ast::{ExprKind, Query, Select, SetKind, SetOperator, SetQuery, Values, With};
+use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::span::Span;
 use crate::token::{Keyword, TokenKind};
+use crate::{Dialect, Result};
 
 /// Which trailing clause of the last bare SELECT of a set belongs to the whole set.
 /// `a UNION ALL b LIMIT 5 OFFSET 3` limits `b` and offsets the set: whatever clause comes second.
@@ -23,7 +23,11 @@ impl Parser<'_> {
     pub(super) fn top_level_query(&mut self) -> Result<Query> {
         match self.kind() {
             TokenKind::TagOpen => Ok(Query::Tag(Box::new(self.tag_operand()?))),
-            TokenKind::Keyword(Keyword::Values) => self.values(),
+            TokenKind::Keyword(Keyword::Values) => {
+                let start = self.span();
+                let values = self.values_operand()?;
+                self.query_rest(None, values, start)
+            }
             TokenKind::Keyword(Keyword::Select | Keyword::With)
             | TokenKind::OpenParen
             | TokenKind::OpenBrace => self.query(),
@@ -33,8 +37,11 @@ impl Parser<'_> {
 
     /// Whether a query begins this many tokens further; `select` and `with` are also names.
     pub(super) fn begins_query(&self, distance: usize) -> bool {
+        let is_values = self.dialect == Dialect::Postgres
+            && self.nth_is(distance, Keyword::Values)
+            && self.nth(distance + 1) == TokenKind::OpenParen;
         if !self.nth_is(distance, Keyword::Select) && !self.nth_is(distance, Keyword::With) {
-            return false;
+            return is_values;
         }
         match self.nth(distance + 1) {
             TokenKind::Keyword(
@@ -141,6 +148,12 @@ impl Parser<'_> {
         }
         if let Some((_, Query::Select(last))) = set.rest.last_mut().filter(|_| last_is_bare) {
             match self.lifted {
+                _ if self.dialect == Dialect::Postgres => {
+                    check_liftable(last)?;
+                    set.order_by = std::mem::take(&mut last.order_by);
+                    set.limit = last.limit.take();
+                    set.offset = last.offset.take();
+                }
                 Lifted::Nothing => {}
                 Lifted::Offset => set.offset = last.offset.take(),
                 Lifted::Limit => set.limit = last.limit.take(),
@@ -175,6 +188,7 @@ impl Parser<'_> {
     fn query_operand(&mut self) -> Result<Query> {
         match self.kind() {
             TokenKind::Keyword(Keyword::Select) => self.select().map(Query::Select),
+            TokenKind::Keyword(Keyword::Values) if self.begins_query(0) => self.values_operand(),
             TokenKind::OpenParen => {
                 self.advance();
                 if !matches!(self.kind(), TokenKind::OpenParen | TokenKind::OpenBrace)
@@ -252,4 +266,18 @@ impl Parser<'_> {
         self.grow()?;
         Ok(Query::Values(Box::new(Values { rows, span: self.span_from(start) })))
     }
+}
+
+/// In PostgreSQL's text what trails a set belongs to the whole of it. What HogQL adds to SELECT
+/// has no such place.
+fn check_liftable(last: &Select) -> Result<()> {
+    let clause = match last {
+        Select { limit_by: Some(_), .. } => "LIMIT BY",
+        Select { interpolate: Some(_), .. } => "INTERPOLATE",
+        Select { locks, .. } if !locks.is_empty() => "FOR UPDATE",
+        _ => return Ok(()),
+    };
+    Err(SyntaxError::new(format!("{clause} cannot follow a set of queries"), last.span)
+        .hint("Put the query it belongs to into parentheses.")
+        .kind(SyntaxErrorKind::Unsupported))
 }

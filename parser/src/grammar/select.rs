@@ -20,6 +20,7 @@ impl Parser<'_> {
             true => self.distinct_keys()?,
             false => Vec::new(),
         };
+        self.eat_all();
         let distinct = self.is(Keyword::Distinct) && self.distinct_applies();
         if distinct {
             self.advance();
@@ -162,7 +163,7 @@ impl Parser<'_> {
         let span = self.span();
         let quoted = self.kind() == TokenKind::Quoted;
         let alias = match self.kind() {
-            TokenKind::String | TokenKind::EscapeString => Ident::new(self.string("a name")?, span),
+            TokenKind::String => Ident::new(self.string("a name")?, span),
             _ => self.ident("a name")?,
         };
         let reserved = as_bool(&alias.name).is_some()

@@ -3,10 +3,9 @@
 
 use super::Parser;
 use super::expr::power;
-use crate::Result;
-use crate::ast::{Call, Columns, Expr, ExprKind, Ident, Literal};
-use crate::error::{SyntaxError, SyntaxErrorKind};
+use crate::ast::{Columns, Expr, ExprKind, Literal};
 use crate::token::{Keyword, TokenKind};
+use crate::{Dialect, Result};
 
 /// A production that begins at the current token.
 pub(super) type Production<P> = fn(&mut P) -> Result<Expr>;
@@ -27,12 +26,16 @@ impl Parser<'_> {
     pub(super) fn special_form(&self, keyword: Keyword) -> Option<SpecialForm<Self>> {
         let next = self.nth(1);
         let is_call = next == TokenKind::OpenParen;
-        let is_text = matches!(next, TokenKind::String | TokenKind::EscapeString);
+        let is_text = next == TokenKind::String;
         let operand: Production<Self> = match keyword {
             Keyword::Null => Self::null,
             Keyword::Inf | Keyword::Infinity | Keyword::NaN => Self::unsigned_number,
             // `NOT (a) = b` is `(NOT a) = b`: before a parenthesis the word is a function.
-            Keyword::Not if is_call && !self.begins_query_or_set(2) => return None,
+            Keyword::Not
+                if is_call && self.dialect == Dialect::Hogql && !self.begins_query_or_set(2) =>
+            {
+                return None;
+            }
             Keyword::Not if self.negates(1) => return Some(SpecialForm::Prefix(Self::not_prefix)),
             Keyword::Case if self.tokens[self.at].link > 0 => Self::case,
             Keyword::Cast if is_call => Self::cast,
@@ -44,7 +47,7 @@ impl Parser<'_> {
             Keyword::Date if is_text => Self::date_literal,
             Keyword::Timestamp if is_text => Self::timestamp_literal,
             Keyword::Substring if is_call => Self::substring,
-            Keyword::Trim if is_call && self.is_trim_side() => Self::trim,
+            Keyword::Trim if is_call => Self::trim,
             Keyword::Extract if is_call && self.nth_is(3, Keyword::From) => Self::extract,
             Keyword::Array if next == TokenKind::OpenBracket => Self::array_word,
             Keyword::Columns if is_call && self.nth(2) != TokenKind::CloseParen => Self::columns,
@@ -167,8 +170,7 @@ impl Parser<'_> {
     fn interval(&mut self) -> Result<Expr> {
         let start = self.span();
         // A text without a unit after it holds its own; everything else is an expression.
-        let is_text = !self.is_interval()
-            && matches!(self.nth(1), TokenKind::String | TokenKind::EscapeString);
+        let is_text = !self.is_interval() && matches!(self.nth(1), TokenKind::String);
         self.advance();
         let kind = if is_text {
             let span = self.span();
@@ -180,82 +182,6 @@ impl Parser<'_> {
         };
         self.grow()?;
         Ok(Expr::new(kind, self.span_from(start)))
-    }
-
-    // ----- SQL's functions with words between their arguments ------------------------------
-
-    /// `SUBSTRING(e FROM a [FOR b])` as the call it abbreviates.
-    fn substring(&mut self) -> Result<Expr> {
-        let word = self.advance();
-        let name = self.ident_of(word)?;
-        if !self.begins_operand(1) || self.begins_query(1) || self.nth_is(1, Keyword::Distinct) {
-            return self.call(name);
-        }
-        self.advance();
-        let first = self.expr()?;
-        if !self.eat_keyword(Keyword::From) {
-            return self.call_after_first(name, first);
-        }
-        let mut args = vec![first, self.expr()?];
-        if self.eat_keyword(Keyword::For) {
-            args.push(self.expr()?);
-        }
-        self.expect(TokenKind::CloseParen, "FOR or `)`")?;
-        self.grow()?;
-        Ok(self.simple_call(name, args))
-    }
-
-    fn is_trim_side(&self) -> bool {
-        matches!(
-            self.nth(2),
-            TokenKind::Keyword(Keyword::Both | Keyword::Leading | Keyword::Trailing)
-        ) && matches!(self.nth(3), TokenKind::String | TokenKind::EscapeString)
-    }
-
-    /// `TRIM(BOTH 'c' FROM e)` as the call it abbreviates.
-    fn trim(&mut self) -> Result<Expr> {
-        let word = self.advance();
-        self.advance();
-        let side = self.advance();
-        let function = match side.kind {
-            TokenKind::Keyword(Keyword::Leading) => "trimLeft",
-            TokenKind::Keyword(Keyword::Trailing) => "trimRight",
-            _ => "trim",
-        };
-        let characters_span = self.span();
-        let characters = self.string("the characters to trim")?;
-        self.expect_keyword(Keyword::From, "FROM")?;
-        let text = self.expr()?;
-        self.expect(TokenKind::CloseParen, "`)`")?;
-        let characters = Expr::new(ExprKind::Literal(Literal::String(characters)), characters_span);
-        self.grow()?;
-        Ok(self.simple_call(Ident::new(function, word.span), vec![text, characters]))
-    }
-
-    fn simple_call(&self, name: Ident, args: Vec<Expr>) -> Expr {
-        let span = self.span_from(name.span);
-        Expr::new(ExprKind::Call(Box::new(Call::new(name, args))), span)
-    }
-
-    fn extract(&mut self) -> Result<Expr> {
-        let part = self.slice(self.tokens[self.at + 2].span).to_ascii_lowercase();
-        let error = SyntaxError::new("EXTRACT is not supported", self.span())
-            .kind(SyntaxErrorKind::Unsupported);
-        let function = match part.as_str() {
-            "year" => "toYear",
-            "quarter" => "toQuarter",
-            "month" => "toMonth",
-            "week" => "toISOWeek",
-            "day" => "toDayOfMonth",
-            "hour" => "toHour",
-            "minute" => "toMinute",
-            "second" => "toSecond",
-            "epoch" => "toUnixTimestamp",
-            "dow" => "toDayOfWeek",
-            "doy" => "toDayOfYear",
-            _ => return Err(error.hint("Use a function such as toYear or toDayOfWeek.")),
-        };
-        Err(error.hint(format!("Use {function}(…).")))
     }
 
     // ----- COLUMNS and LAMBDA -------------------------------------------------------------

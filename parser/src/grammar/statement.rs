@@ -244,7 +244,7 @@ impl Parser<'_> {
 
     fn setting_text(&mut self) -> Result<String> {
         match self.kind() {
-            TokenKind::String | TokenKind::EscapeString => self.string("a value"),
+            TokenKind::String => self.string("a value"),
             TokenKind::Quoted => Ok(self.ident("a value")?.name),
             TokenKind::Name | TokenKind::Keyword(_) => {
                 let token = self.advance();
@@ -423,7 +423,7 @@ impl Parser<'_> {
         }
         self.expect_keyword(Keyword::To, "TO")?;
         let target = match self.kind() {
-            TokenKind::String | TokenKind::EscapeString => {
+            TokenKind::String => {
                 let span = self.span();
                 CopyTarget::File(self.string("a file name")?, span)
             }

@@ -11,6 +11,7 @@ impl Parser<'_> {
     pub(super) fn type_name(&mut self) -> Result<TypeName> {
         self.descend()?;
         let start = self.span();
+        self.skip_catalog();
         let mut name = self.type_word()?;
         while self.kind().is_name() {
             name.push(' ');
@@ -38,6 +39,7 @@ impl Parser<'_> {
         if self.keyword().is_some_and(Keyword::follows_operand) {
             return Err(self.unexpected("a type name"));
         }
+        self.skip_catalog();
         let two_words = self.at_two_words();
         let mut name = self.type_word()?;
         if two_words {
@@ -49,6 +51,7 @@ impl Parser<'_> {
             TokenKind::OpenParen => self.type_args()?,
             _ => Vec::new(),
         };
+        self.time_zone(&mut name)?;
         let mut array_depth = 0;
         while self.kind() == TokenKind::OpenBracket && self.nth(1) == TokenKind::CloseBracket {
             self.advance();
@@ -58,8 +61,23 @@ impl Parser<'_> {
         Ok(TypeName { name, args, array_depth, span: self.span_from(start) })
     }
 
-    /// `WITH [LOCAL] TIME ZONE`.
+    /// `pg_catalog.` before a type says nothing.
+    fn skip_catalog(&mut self) {
+        if self.nth_word(0, "pg_catalog") && self.nth(1) == TokenKind::Dot {
+            self.advance();
+            self.advance();
+        }
+    }
+
+    /// `WITH [LOCAL] TIME ZONE`, `WITHOUT TIME ZONE`.
     fn time_zone(&mut self, name: &mut String) -> Result<()> {
+        if self.nth_word(0, "without") && self.zoned_words(0) > 0 {
+            for _ in 0..3 {
+                name.push(' ');
+                name.push_str(&self.type_word()?);
+            }
+            return Ok(());
+        }
         let local = usize::from(self.nth_is(1, Keyword::Local));
         if self.is(Keyword::With)
             && self.nth_is(1 + local, Keyword::Time)
@@ -100,7 +118,7 @@ impl Parser<'_> {
 
     fn type_arg(&mut self) -> Result<TypeArg> {
         match self.kind() {
-            TokenKind::String | TokenKind::EscapeString => {
+            TokenKind::String => {
                 let text = self.string("a string")?;
                 if !self.eat(TokenKind::Eq) {
                     return Ok(TypeArg::String(text));

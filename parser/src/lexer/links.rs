@@ -3,19 +3,27 @@
 //! One pass pairs brackets, marks the names that begin a lambda without parentheses
 //! (`x, y -> x + y`), and tells the CASE of an expression from a column called `case`.
 
-use crate::Result;
 use crate::error::SyntaxError;
 use crate::token::{Keyword, Token, TokenKind};
+use crate::{Dialect, Result};
 
 /// Fills in [`Token::link`], or reports the first bracket without a partner.
-pub(super) fn resolve(text: &str, tokens: &mut [Token]) -> Result<()> {
+pub(super) fn resolve(text: &str, tokens: &mut [Token], dialect: Dialect) -> Result<()> {
     let mut open: Vec<usize> = Vec::new();
     // Unfinished CASEs, and how many of them belong to outer brackets.
     let mut cases: Vec<usize> = Vec::new();
     let mut outer_cases: Vec<usize> = Vec::new();
+    // Question marks without a colon yet, with how many brackets were open.
+    let mut questions: Vec<(usize, usize)> = Vec::new();
     for at in 0..tokens.len() {
         let own_cases = outer_cases.last().copied().unwrap_or(0);
         match tokens[at].kind {
+            TokenKind::Question => questions.push((open.len(), at)),
+            TokenKind::Colon => {
+                if let Some((_, question)) = questions.pop_if(|(depth, _)| *depth == open.len()) {
+                    tokens[question].link = at as u32;
+                }
+            }
             TokenKind::OpenParen | TokenKind::OpenBracket | TokenKind::OpenBrace => {
                 open.push(at);
                 outer_cases.push(cases.len());
@@ -24,10 +32,14 @@ pub(super) fn resolve(text: &str, tokens: &mut [Token]) -> Result<()> {
                 let opener = open.pop();
                 close(text, tokens, opener, at)?;
                 cases.truncate(own_cases);
+                while questions.pop_if(|(depth, _)| *depth > open.len()).is_some() {}
                 outer_cases.pop();
             }
-            TokenKind::Arrow => link_parameters(tokens, at),
+            TokenKind::Arrow if dialect == Dialect::Hogql || begins_body(tokens, &open, at) => {
+                link_parameters(tokens, at);
+            }
             TokenKind::Comma => {
+                while questions.pop_if(|(depth, _)| *depth == open.len()).is_some() {}
                 while cases.len() > own_cases && cases.last().is_some_and(|c| tokens[*c].link == 0)
                 {
                     cases.pop();
@@ -95,6 +107,27 @@ fn partner(kind: TokenKind) -> &'static str {
         TokenKind::OpenParen => ")",
         TokenKind::OpenBracket => "]",
         _ => "}",
+    }
+}
+
+/// Whether a lambda's body follows this arrow of PostgreSQL's text, where it could also reach
+/// into JSON: `properties -> 'a'`. A lambda stands in the parentheses of a call, and its body is
+/// no bare constant.
+fn begins_body(tokens: &[Token], open: &[usize], arrow: usize) -> bool {
+    let in_call = open.last().is_some_and(|opener| {
+        let before = opener.checked_sub(1).map(|before| tokens[before].kind);
+        tokens[*opener].kind == TokenKind::OpenParen && before.is_some_and(TokenKind::is_name)
+    });
+    in_call && !ends_in_key(tokens, arrow)
+}
+
+/// Whether a key of a document follows this arrow: a text, a number or a parameter.
+pub(crate) fn ends_in_key(tokens: &[Token], arrow: usize) -> bool {
+    let kind = |distance: usize| tokens.get(arrow + distance).map(|token| token.kind);
+    match kind(1) {
+        Some(TokenKind::String | TokenKind::Integer) => true,
+        Some(TokenKind::Minus) => kind(2) == Some(TokenKind::Integer),
+        _ => false,
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, FixedSizeBinaryBuilder, ListArray,
-    PrimitiveArray, StringViewBuilder, new_null_array,
+    ListBuilder, PrimitiveArray, StringViewBuilder, new_null_array,
 };
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
-    Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type,
+    Date32Type, Decimal128Type, Float64Type, Int64Type, IntervalMonthDayNano,
+    IntervalMonthDayNanoType, TimestampMicrosecondType, UInt64Type,
 };
 use datafusion::common::ScalarValue;
 
@@ -39,9 +40,10 @@ pub fn possible(from: &Type, to: &Type) -> bool {
         (Type::Null, _) | (_, Type::String) => true,
         (Type::Array(from), Type::Array(to)) => possible(from, to),
         (_, Type::Json) => from.is_text(),
-        (from, to) if from.is_text() => {
-            to.is_numeric() || to.is_temporal() || matches!(to, Type::Uuid)
-        }
+        (from, to) if from.is_text() => match to {
+            Type::Array(element) => possible(from, element),
+            to => to.is_numeric() || to.is_temporal() || matches!(to, Type::Uuid | Type::Interval),
+        },
         (from, to) => {
             (from.is_numeric() || from.is_temporal()) && (to.is_numeric() || to.is_temporal())
         }
@@ -128,6 +130,10 @@ fn from_text(array: &ArrayRef, to: &Type, strictness: Strictness) -> Result<Arra
             let values = values.collect::<Result<PrimitiveArray<Decimal128Type>>>()?;
             Arc::new(values.with_precision_and_scale(*precision, *scale)?)
         }
+        Type::Interval => {
+            primitive::<IntervalMonthDayNanoType>(array, to, strictness, parse_interval)?
+        }
+        Type::Array(element) => text_to_list(array, to, element, strictness)?,
         Type::Date => primitive::<Date32Type>(array, to, strictness, time::parse_date)?,
         Type::DateTime(name) => {
             let zone = Zone::parse(name)?;
@@ -165,6 +171,33 @@ fn rows<'a, T>(
             value => Ok(value),
         }
     })
+}
+
+fn parse_interval(text: &str) -> Option<IntervalMonthDayNano> {
+    let interval = hedgerow_parser::parse_interval(text)?;
+    let nanoseconds = interval.microseconds.checked_mul(1000)?;
+    Some(IntervalMonthDayNano::new(interval.months, interval.days, nanoseconds))
+}
+
+/// `{a,b}`, as PostgreSQL writes arrays.
+fn text_to_list(
+    array: &ArrayRef,
+    to: &Type,
+    element: &Type,
+    strictness: Strictness,
+) -> Result<ArrayRef> {
+    let mut builder = ListBuilder::new(StringViewBuilder::new());
+    for items in rows(array, to, strictness, hedgerow_parser::parse_array) {
+        match items? {
+            Some(items) => builder.append_value(items),
+            None => builder.append_null(),
+        }
+    }
+    let list = builder.finish();
+    let values: ArrayRef = Arc::clone(list.values());
+    let values = convert(&values, &Type::String, element, strictness)?;
+    let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+    Ok(Arc::new(ListArray::try_new(element.item_field(), offsets, values, nulls)?))
 }
 
 fn primitive<T: ArrowPrimitiveType>(

@@ -285,19 +285,19 @@ pub fn regex(pattern: &str, any_case: bool) -> Result<Regex> {
 }
 
 /// The regular expressions of an argument, compiled only when they change.
-pub(super) struct Patterns<'a> {
+pub(in crate::functions) struct Patterns<'a> {
     column: Column<&'a StringViewArray>,
     any_case: bool,
     compiled: Option<(&'a str, Regex)>,
 }
 
 impl<'a> Patterns<'a> {
-    pub(super) fn new(args: &'a Arguments<'_>, index: usize) -> Self {
+    pub(in crate::functions) fn new(args: &'a Arguments<'_>, index: usize) -> Self {
         Self { column: args.text(index), any_case: false, compiled: None }
     }
 
     /// The expression of a row; none for NULL.
-    pub(super) fn get(&mut self, row: usize) -> Result<Option<&Regex>> {
+    pub(in crate::functions) fn get(&mut self, row: usize) -> Result<Option<&Regex>> {
         let Some(pattern) = self.column.get(row) else { return Ok(None) };
         let known = self.compiled.as_ref().is_some_and(|(known, _)| *known == pattern);
         if !known {
