@@ -32,7 +32,7 @@ fn try_everything(text: &str) {
 /// The first lines of the blocks of the corpus, wrong ones included.
 fn corpus() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let folders = ["ok", "err"].map(|folder| root.join(folder));
+    let folders = ["ok", "err", "postgres"].map(|folder| root.join(folder));
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
     files
         .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())

@@ -210,6 +210,7 @@ mod tests {
         let old = newest(&store, &there, project).await.unwrap();
         let view = ViewDefinition {
             text: "SELECT 1".to_owned(),
+            is_postgres: false,
             columns: Vec::new(),
             uses: BTreeSet::from(["t".to_owned()]),
         };

@@ -411,6 +411,10 @@ fn needs_paren_before_postfix(e: &Expr, target: &Expr) -> bool {
         (ExprKind::Literal(Literal::Bool(_)), ExprKind::CallExpr(..)) => true,
         (ExprKind::Literal(_), _) => false,
         (
+            ExprKind::PositionalColumn(_),
+            ExprKind::Member { nullish, .. } | ExprKind::TupleElement { nullish, .. },
+        ) => !nullish,
+        (
             ExprKind::Index { .. }
             | ExprKind::Member { .. }
             | ExprKind::TupleElement { .. }

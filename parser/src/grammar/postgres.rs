@@ -346,7 +346,7 @@ impl Parser<'_> {
 const ELEMENT: &str = "__element";
 
 /// A call by a name of our own choice.
-fn call(name: &str, args: Vec<Expr>, at: Span) -> ExprKind {
+pub(super) fn call(name: &str, args: Vec<Expr>, at: Span) -> ExprKind {
     ExprKind::Call(Box::new(Call::new(Ident::new(name, at), args)))
 }
 

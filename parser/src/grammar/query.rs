@@ -191,6 +191,12 @@ impl Parser<'_> {
             TokenKind::Keyword(Keyword::Values) if self.begins_query(0) => self.values_operand(),
             TokenKind::OpenParen => {
                 self.advance();
+                let is_values = self.is(Keyword::Values) && self.nth(1) == TokenKind::OpenParen;
+                if is_values {
+                    let query = self.top_level_query()?;
+                    self.expect(TokenKind::CloseParen, "`)`")?;
+                    return Ok(query);
+                }
                 if !matches!(self.kind(), TokenKind::OpenParen | TokenKind::OpenBrace)
                     && !self.begins_query(0)
                 {

@@ -3,6 +3,7 @@
 
 use super::Parser;
 use super::expr::power;
+use super::postgres::call;
 use crate::ast::{Columns, Expr, ExprKind, Literal};
 use crate::token::{Keyword, TokenKind};
 use crate::{Dialect, Result};
@@ -103,10 +104,16 @@ impl Parser<'_> {
 
     fn not_prefix(&mut self) -> Result<Expr> {
         let start = self.span();
+        let before_paren = self.nth(1) == TokenKind::OpenParen && !self.begins_query_or_set(2);
         self.advance();
         let operand = self.expr_at(power::NOT)?;
         self.grow()?;
-        Ok(Expr::new(ExprKind::Not(Box::new(operand)), self.span_from(start)))
+        let kind = match before_paren {
+            // PostgreSQL's `NOT (a) = b`, for which HogQL has a function only.
+            true => call("not", vec![operand], start),
+            false => ExprKind::Not(Box::new(operand)),
+        };
+        Ok(Expr::new(kind, self.span_from(start)))
     }
 
     // ----- CASE ---------------------------------------------------------------------------
