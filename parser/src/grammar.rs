@@ -197,7 +197,7 @@ impl<'a> Parser<'a> {
 
     /// Whether this bare word, which is no keyword, stands there in any letter case.
     fn nth_word(&self, distance: usize, word: &str) -> bool {
-        self.nth(distance) == TokenKind::Name
+        matches!(self.nth(distance), TokenKind::Name | TokenKind::Keyword(_))
             && self.slice(self.tokens[self.at + distance].span).eq_ignore_ascii_case(word)
     }
 

@@ -56,7 +56,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(args.strs(|row| Some(like_escape(patterns.get(row)?, escapes.get(row)?))))
     })
     .doc("A LIKE pattern with another escape character, as one with a backslash.")
-    .examples(&[("like_escape('x!%', '!')", "x\\\\%")]),
+    .examples(&[("like_escape('x!%', '!')", "x\\%")]),
     Function::scalar("similar_to_escape", &[Arg::Text, Arg::Text], Returns::Text, |args| {
         let patterns = args.text(0);
         let escapes = (args.count() > 1).then(|| args.text(1));
@@ -78,15 +78,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .doc("Every bit turned around.")
     .examples(&[("bitNot(5)", "-6")]),
-    Function::rewrite("current_date", &[], |cx, span, _| call(cx, span, "today", Vec::new()))
+    Function::rewrite("localtimestamp", &[], |cx, span, _| call(cx, span, "now", Vec::new()))
         .any_case()
-        .doc("Today, in the project's time zone."),
-    Function::rewrite("localtimestamp", &[Arg::Int], |cx, span, _| {
-        call(cx, span, "now", Vec::new())
-    })
-    .optional(1)
-    .any_case()
-    .doc("The time of the query."),
+        .doc("The time at which the query began.")
+        .examples(&[("localtimestamp() = now()", "true")]),
 ];
 
 fn extract(cx: &dyn PlanContext, span: Span, args: Vec<Typed>) -> Result<Typed> {

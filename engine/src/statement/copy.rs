@@ -160,16 +160,17 @@ enum Sink {
 fn csv(batch: &RecordBatch) -> Result<String> {
     let schema = batch.schema();
     let types: Vec<Type> = schema.fields().iter().map(|field| Type::from_field(field)).collect();
+    // A column of nothing but NULL has no bitmap.
+    let nulls: Vec<_> = batch.columns().iter().map(|column| column.logical_nulls()).collect();
     let shown = batch.columns().iter().zip(&types);
     let shown = shown.map(|(column, ty)| Display::new(column, ty)).collect::<Result<Vec<_>>>()?;
     let mut lines = String::new();
     for row in 0..batch.num_rows() {
-        let cells: Vec<Option<String>> = batch
-            .columns()
+        let cells: Vec<Option<String>> = nulls
             .iter()
             .zip(&shown)
-            .map(|(column, shown): (&ArrayRef, _)| {
-                if column.is_null(row) {
+            .map(|(nulls, shown)| {
+                if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                     return None;
                 }
                 let mut cell = String::new();

@@ -49,15 +49,9 @@ impl Parser<'_> {
 
     // ----- words --------------------------------------------------------------------------
 
-    fn nth_is_word(&self, distance: usize, word: &str) -> bool {
-        let Some(token) = self.tokens.get(self.at + distance) else { return false };
-        matches!(token.kind, TokenKind::Name | TokenKind::Keyword(_))
-            && self.slice(token.span).eq_ignore_ascii_case(word)
-    }
-
     /// Consumes all of the words, or nothing.
     fn eat_words(&mut self, words: &[&str]) -> bool {
-        let found = words.iter().enumerate().all(|(at, word)| self.nth_is_word(at, word));
+        let found = words.iter().enumerate().all(|(at, word)| self.nth_word(at, word));
         if found {
             self.at += words.len();
         }
@@ -203,7 +197,7 @@ impl Parser<'_> {
         {
             return self.top_level_query().map(Described::Query);
         }
-        if self.nth_is_word(0, "TABLE") && self.nth(1).is_name() {
+        if self.nth_word(0, "TABLE") && self.nth(1).is_name() {
             self.advance();
         }
         self.dotted_name("a table or a query").map(Described::Table)
@@ -225,13 +219,13 @@ impl Parser<'_> {
         if self.nth(1).is_name() {
             self.eat_word("SESSION");
         }
-        let two_words = self.nth_is_word(0, "TIME") && self.nth_is_word(1, "ZONE");
+        let two_words = self.nth_word(0, "TIME") && self.nth_word(1, "ZONE");
         let name = self.setting_name("a setting")?;
         if !two_words && !self.eat(TokenKind::Eq) && !self.eat_keyword(Keyword::To) {
             return Err(self.unexpected("`=` or TO"));
         }
         let ends = matches!(self.nth(1), TokenKind::End | TokenKind::Semicolon);
-        let value = if ends && self.nth_is_word(0, "DEFAULT") {
+        let value = if ends && self.nth_word(0, "DEFAULT") {
             self.advance();
             SetValue::Default
         } else if is_placeholder(&name) {
@@ -264,7 +258,7 @@ impl Parser<'_> {
 
     fn reset(&mut self) -> Result<StatementKind> {
         self.advance();
-        if self.nth_is_word(0, "ALL") && self.nth(1) != TokenKind::Dot {
+        if self.nth_word(0, "ALL") && self.nth(1) != TokenKind::Dot {
             self.advance();
             return Ok(StatementKind::Reset(None));
         }
@@ -348,7 +342,7 @@ impl Parser<'_> {
             _ => self.short_type_name()?,
         };
         self.eat_keyword(Keyword::Null);
-        if let Some(word) = CONSTRAINTS.iter().find(|word| self.nth_is_word(0, word)) {
+        if let Some(word) = CONSTRAINTS.iter().find(|word| self.nth_word(0, word)) {
             let message = format!("column constraint {word} is not available");
             return Err(SyntaxError::new(message, self.span())
                 .hint("A column is a name and a type; every column can be NULL.")
@@ -396,7 +390,11 @@ impl Parser<'_> {
             }
             _ => Vec::new(),
         };
-        let source = self.top_level_query()?;
+        // In either dialect these rows are told from a query: their texts are read as the columns.
+        let source = match self.kind() {
+            TokenKind::Keyword(Keyword::Values) => self.values()?,
+            _ => self.top_level_query()?,
+        };
         Ok(StatementKind::Insert { table, columns, source })
     }
 

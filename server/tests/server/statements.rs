@@ -53,7 +53,7 @@ async fn several_statements_and_their_counts() {
     assert_eq!(answers(&client, sql).await, ["#3", "#2", "#0", "2", "10", "11", "#3", "#0"]);
     let error = client.simple_query("select 'é'; select 1; selct 2; select 3").await.unwrap_err();
     let error = error.as_db_error().unwrap();
-    assert_eq!(error.position(), Some(&tokio_postgres::error::ErrorPosition::Original(24)));
+    assert_eq!(error.position(), Some(&tokio_postgres::error::ErrorPosition::Original(23)));
 }
 
 #[tokio::test]
