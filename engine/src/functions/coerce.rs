@@ -146,8 +146,10 @@ fn widens(from: &Type, to: &Type) -> bool {
             widens(from_key, to_key) && widens(from, to)
         }
         (Type::Tuple(from), Type::Tuple(to)) => {
-            from.len() == to.len()
-                && from.iter().zip(to).all(|((a, from), (b, to))| a == b && widens(from, to))
+            let fits = |((a, from), (b, to)): (&(String, Type), &(String, Type))| {
+                (a == b || is_place(a)) && widens(from, to)
+            };
+            from.len() == to.len() && from.iter().zip(to).all(fits)
         }
         (from, to) if from.is_numeric() && to.is_numeric() => match to {
             // Anything but zero is true.
@@ -158,6 +160,21 @@ fn widens(from: &Type, to: &Type) -> bool {
             Type::Decimal(..) => !from.is_float(),
             _ => false,
         },
+        _ => false,
+    }
+}
+
+/// True for what stands for the name of an unnamed element of a tuple.
+fn is_place(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// True for types whose elements have names, which Arrow would match.
+fn has_names(ty: &Type) -> bool {
+    match ty {
+        Type::Tuple(_) => true,
+        Type::Array(element) => has_names(element),
+        Type::Map(_, value) => has_names(value),
         _ => false,
     }
 }
@@ -174,7 +191,7 @@ fn convert_to(value: Typed, target: &Type) -> Result<Typed> {
         return Ok(Typed::constant(only_value(&array)?, target.clone(), span));
     }
     // Midnight needs the rules for hours that the clocks skip; Arrow refuses those.
-    if value.ty == Type::Date && matches!(target, Type::DateTime(_)) {
+    if has_names(target) || (value.ty == Type::Date && matches!(target, Type::DateTime(_))) {
         return conversions::converted(value, target, Strictness::Fail);
     }
     Ok(Typed::new(cast_expr(value.expr, target), target.clone(), span))

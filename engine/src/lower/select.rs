@@ -102,6 +102,7 @@ pub(super) fn lower(
     window::plan(&mut scope, &mut exprs)?;
     volatile::compute(&mut scope, exprs.all_mut())?;
     subquery::join_rest(&mut scope, &mut exprs)?;
+    volatile::compute(&mut scope, exprs.all_mut())?;
     array_join::late(&mut scope, &mut exprs)?;
     if let Some(qualify) = exprs.qualify.take() {
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(qualify.expr)?.build()?;

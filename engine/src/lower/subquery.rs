@@ -132,6 +132,11 @@ pub(super) fn refuse_unjoined(plan: &LogicalPlan) -> Result<()> {
     Ok(())
 }
 
+/// True for a subquery that is not joined yet.
+pub(super) fn is_pending(expr: &Expr) -> bool {
+    pending::of(expr).is_some()
+}
+
 /// The subqueries joined at one point of a plan.
 #[derive(Default)]
 struct Joined {

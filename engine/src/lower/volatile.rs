@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, col};
 
 use super::aggregate::find_aggregate;
 use super::scope::Scope;
-use super::window;
+use super::{subquery, window};
 use crate::error::Result;
 use crate::functions::Typed;
 
@@ -22,7 +22,7 @@ impl<'a> Scope<'a> {
         if let Some(known) = self.volatile.get(alias) {
             return Typed { span: typed.span, ..known.clone() };
         }
-        if !typed.expr.is_volatile() {
+        if !is_volatile(&typed.expr) {
             return typed;
         }
         let expr = typed.expr.alias(self.env.fresh(PREFIX));
@@ -79,7 +79,14 @@ fn is_named(expr: &Expr) -> bool {
     matches!(expr, Expr::Alias(alias) if alias.name.starts_with(&format!("__{PREFIX}_")))
 }
 
-/// False for what exists only after aggregation or windows.
+/// Whether two evaluations could differ; the joins of subqueries are computed once anyway.
+fn is_volatile(expr: &Expr) -> bool {
+    let found = expr.exists(|node| Ok(!subquery::is_pending(node) && node.is_volatile_node()));
+    found.unwrap_or(true)
+}
+
+/// False for what exists only after aggregation, windows or the joins of subqueries.
 fn is_ready(expr: &Expr) -> bool {
-    find_aggregate(expr).is_none() && !window::contains(expr)
+    let is_joined = !expr.exists(|node| Ok(subquery::is_pending(node))).unwrap_or(true);
+    is_joined && find_aggregate(expr).is_none() && !window::contains(expr)
 }

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use futures::StreamExt;
 use hedgerow_parser::Span;
 use hedgerow_parser::ast::{Copy, CopyFormat, CopyTarget};

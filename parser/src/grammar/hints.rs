@@ -276,9 +276,19 @@ fn nearest_of(words: &'static [&'static str], written: &str) -> Option<&'static 
     words.iter().find(|word| is_one_slip(written.as_bytes(), word.as_bytes())).copied()
 }
 
+const UNITS: &[&str] = &["SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"];
+
 fn is_unit(word: &str) -> bool {
-    const UNITS: &[&str] = &["SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"];
     UNITS.contains(&word)
+}
+
+/// The way out of a text that is no interval.
+pub(super) fn interval_hint(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphabetic());
+    match words.into_iter().find_map(|word| nearest_of(UNITS, word)) {
+        Some(unit) => format!("Did you mean {}?", unit.to_ascii_lowercase()),
+        None => "Units are second, minute, hour, day, week, month, quarter and year.".to_owned(),
+    }
 }
 
 fn is_one_slip(written: &[u8], word: &[u8]) -> bool {

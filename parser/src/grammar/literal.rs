@@ -1,6 +1,7 @@
 //! Numbers, strings and the constants that are words.
 
 use super::Parser;
+use super::hints::interval_hint;
 use crate::Result;
 use crate::ast::{Expr, ExprKind, Float, IntervalUnit, Literal, TypeName};
 use crate::error::SyntaxError;
@@ -76,7 +77,8 @@ impl Parser<'_> {
         }
         if parse_interval(text).is_none() {
             return Err(SyntaxError::new("malformed interval", span)
-                .expected("numbers and units, as in '5 minutes' or '1 day 02:00:00'"));
+                .expected("numbers and units, as in '5 minutes' or '1 day 02:00:00'")
+                .hint(interval_hint(text)));
         }
         let text = Expr::new(ExprKind::Literal(Literal::String(text.to_owned())), span);
         let name = "interval".to_owned();

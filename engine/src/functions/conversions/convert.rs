@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, FixedSizeBinaryBuilder, ListArray,
-    ListBuilder, PrimitiveArray, StringViewBuilder, new_null_array,
+    ListBuilder, MapArray, PrimitiveArray, StringViewBuilder, StructArray, new_null_array,
 };
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
-    Date32Type, Decimal128Type, Float64Type, Int64Type, IntervalMonthDayNano,
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, IntervalMonthDayNano,
     IntervalMonthDayNanoType, TimestampMicrosecondType, UInt64Type,
 };
 use datafusion::common::ScalarValue;
@@ -39,6 +39,12 @@ pub fn possible(from: &Type, to: &Type) -> bool {
         (from, to) if from == to => true,
         (Type::Null, _) | (_, Type::String) => true,
         (Type::Array(from), Type::Array(to)) => possible(from, to),
+        (Type::Map(from_key, from), Type::Map(to_key, to)) => {
+            possible(from_key, to_key) && possible(from, to)
+        }
+        (Type::Tuple(from), Type::Tuple(to)) => {
+            from.len() == to.len() && from.iter().zip(to).all(|((_, a), (_, b))| possible(a, b))
+        }
         (_, Type::Json) => from.is_text(),
         (from, to) if from.is_text() => match to {
             Type::Array(element) => possible(from, element),
@@ -80,6 +86,30 @@ pub fn convert(
             let values = convert(list.values(), from, to, strictness)?;
             let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
             Ok(Arc::new(ListArray::try_new(to.item_field(), offsets, values, nulls)?))
+        }
+        (Type::Tuple(from), Type::Tuple(to)) => {
+            let (columns, nulls) = (array.as_struct().columns(), array.nulls().cloned());
+            let pairs = columns.iter().zip(from.iter().zip(to));
+            let elements =
+                pairs.map(|(column, ((_, a), (_, b)))| convert(column, a, b, strictness));
+            let elements = elements.collect::<Result<Vec<_>>>()?;
+            let fields = to.iter().map(|(name, ty)| ty.to_field(name, true)).collect();
+            let length = array.len();
+            Ok(Arc::new(StructArray::try_new_with_length(fields, elements, nulls, length)?))
+        }
+        (Type::Map(from_key, from), Type::Map(to_key, to_value)) => {
+            let map = array.as_map();
+            let DataType::Map(field, sorted) = to.to_arrow() else {
+                return Err(Error::internal("a map that is none"));
+            };
+            let DataType::Struct(fields) = field.data_type() else {
+                return Err(Error::internal("a map without entries"));
+            };
+            let keys = convert(map.keys(), from_key, to_key, strictness)?;
+            let values = convert(map.values(), from, to_value, strictness)?;
+            let entries = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
+            let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
+            Ok(Arc::new(MapArray::try_new(Arc::clone(&field), offsets, entries, nulls, sorted)?))
         }
         (from, _) if from.is_text() => from_text(array, to, strictness),
         (Type::Date | Type::DateTime(_), to) => from_time(array, from, to, strictness),
