@@ -89,6 +89,11 @@ impl SharedQuery {
         Ok(plan)
     }
 
+    /// The physical plan, when there is one.
+    pub(crate) fn physical(&self) -> Option<&Arc<dyn ExecutionPlan>> {
+        self.planned.get().map(|planned| &planned.plan)
+    }
+
     fn rows(&self, context: &Arc<TaskContext>) -> Result<(Collecting, &[usize])> {
         let planned = self
             .planned
@@ -123,6 +128,11 @@ pub(crate) async fn plan_shared(
         plans.push(plan);
     }
     Ok(plans)
+}
+
+/// The shared query that a step of a plan reads, if it reads one.
+pub(crate) fn read_by(step: &Arc<dyn ExecutionPlan>) -> Option<&Arc<SharedQuery>> {
+    step.downcast_ref::<SharedScanExec>().map(|scan| &scan.query)
 }
 
 fn find(plan: &Arc<dyn ExecutionPlan>, found: &mut BTreeMap<u32, Arc<SharedQuery>>) -> Result<()> {

@@ -12,6 +12,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr as logical;
 use datafusion::logical_expr::expr::{Cast, Placeholder};
 
+use super::aggregates::default_value;
 use super::conversions;
 use super::conversions::convert::{self, Strictness};
 use super::{Typed, only_value};
@@ -33,6 +34,9 @@ pub fn coerce(value: Typed, target: &Type, timezone: &str) -> Result<Typed> {
     }
     if value.is_null() {
         return Typed::null(target.clone(), value.span);
+    }
+    if is_empty_map(&value) && matches!(target, Type::Map(..)) {
+        return Ok(Typed::constant(default_value(target)?, target.clone(), value.span));
     }
     if value.ty.is_text() && target.is_text() {
         return Ok(Typed { ty: target.clone(), ..value });
@@ -85,16 +89,22 @@ pub fn conversion_hint(from: &Type, to: &Type) -> Option<String> {
 /// `TypeMismatch`, naming two types that have no type in common.
 pub fn common(values: Vec<Typed>, timezone: &str) -> Result<(Vec<Typed>, Type)> {
     let mut ty = Type::Null;
-    for value in values.iter().filter(|value| value.as_text().is_none()) {
+    for value in values.iter().filter(|value| value.as_text().is_none() && !is_empty_map(value)) {
         ty = ty.common(&value.ty).ok_or_else(|| no_common(&ty, &value.ty).at(value.span))?;
     }
-    for value in values.iter().filter(|value| value.as_text().is_some()) {
-        if !matches!(ty, Type::Uuid | Type::Date | Type::DateTime(_)) {
+    for value in values.iter().filter(|value| value.as_text().is_some() || is_empty_map(value)) {
+        if !matches!(ty, Type::Uuid | Type::Date | Type::DateTime(_) | Type::Map(..)) {
             ty = ty.common(&value.ty).ok_or_else(|| no_common(&ty, &value.ty).at(value.span))?;
         }
     }
     let values = values.into_iter().map(|value| coerce(value, &ty, timezone));
     Ok((values.collect::<Result<_>>()?, ty))
+}
+
+/// `map()`, which can be a map of anything.
+fn is_empty_map(value: &Typed) -> bool {
+    matches!(&value.expr, logical::Expr::ScalarFunction(call)
+        if call.func.name() == "map" && call.args.is_empty())
 }
 
 fn no_common(a: &Type, b: &Type) -> Error {

@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 use super::{Params, Work};
 use crate::answer::{ResultStream, text_schema};
 use crate::error::{Error, Result};
+use crate::execute::shared::{self, SharedQuery};
 use crate::lower::Task;
 use crate::storage::ScannedFor;
 
@@ -60,8 +61,12 @@ pub(super) async fn run(work: &Work, explain: &Explain, params: Params) -> Resul
         }
         execution = Some((started.elapsed(), rows));
     }
-    let root = step(&plan.physical, explain);
-    let properties = properties(&lowered.plan)?;
+    let mut shared = Vec::new();
+    let root = step(&plan.physical, explain, &mut shared);
+    let mut properties = properties(&lowered.plan)?;
+    for query in &shared {
+        properties.extend(self::properties(&query.body.lock())?);
+    }
     let lines = match explain.format {
         ExplainFormat::Json => {
             vec![as_json(&root, &properties, planning, execution, &lowered.plan, explain)?]
@@ -123,18 +128,25 @@ const NAMES: &[(&str, &str)] = &[
     ("PlaceholderRowExec", "One row"),
     ("ProjectionExec", "Compute"),
     ("SortExec", "Sort"),
+    ("SortExec(TopK)", "Top rows"),
     ("SortMergeJoinExec", "Merge join"),
     ("SortPreservingMergeExec", "Merge sorted"),
     ("UnionExec", "Union all"),
     ("UnnestExec", "Unnest"),
 ];
 
-fn step(plan: &Arc<dyn ExecutionPlan>, explain: &Explain) -> Step {
+/// A step and those before it. A shared query is told where it is read first, and kept in
+/// `shared`.
+fn step(
+    plan: &Arc<dyn ExecutionPlan>,
+    explain: &Explain,
+    shared: &mut Vec<Arc<SharedQuery>>,
+) -> Step {
     if !explain.verbose
         && PLUMBING.contains(&plan.name())
         && let [only] = plan.children().as_slice()
     {
-        return step(only, explain);
+        return step(only, explain, shared);
     }
     let known = NAMES.iter().find(|(name, _)| *name == plan.name());
     let name = known.map_or_else(
@@ -145,8 +157,20 @@ fn step(plan: &Arc<dyn ExecutionPlan>, explain: &Explain) -> Step {
         name,
         details: Vec::new(),
         measured: explain.analyze.then(|| measured(plan)),
-        inputs: plan.children().into_iter().map(|input| step(input, explain)).collect(),
+        inputs: Vec::new(),
     };
+    if let Some(query) = shared::read_by(plan) {
+        step.name = "Shared rows".to_owned();
+        step.details.push(("of", query.name.trim_start_matches('_').into()));
+        if !shared.iter().any(|known| known.id == query.id) {
+            shared.push(Arc::clone(query));
+            let computed = query.physical().map(|computed| self::step(computed, explain, shared));
+            step.inputs.extend(computed);
+        }
+        return step;
+    }
+    step.inputs =
+        plan.children().into_iter().map(|input| self::step(input, explain, shared)).collect();
     match plan.downcast_ref::<DataSourceExec>() {
         Some(scan) => describe_scan(scan, plan.schema(), &mut step),
         None => {

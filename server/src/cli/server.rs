@@ -89,7 +89,10 @@ impl Listen {
         let lifecycle = server.lifecycle().clone();
         let grace = Duration::from_secs(self.grace_seconds.unwrap_or(30));
         let ending = tokio::spawn(end_on_signals(lifecycle, grace));
-        ready(&server)?;
+        if let Err(error) = ready(&server) {
+            // Whoever started the server may have stopped listening to it.
+            tracing::warn!(%error, "the addresses could not be printed");
+        }
         server.serve().await;
         ending.abort();
         Ok(())

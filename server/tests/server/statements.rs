@@ -152,6 +152,8 @@ async fn copies_stay_in_their_folder() {
 }
 
 /// The program serving a folder, and the address of its Postgres wire.
+/// A server process of its own, with its address. What it prints later goes nowhere: it has to
+/// live with that.
 fn spawn(data: &std::path::Path) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
         .args(["server", "--pg", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"])
