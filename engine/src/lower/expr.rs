@@ -110,7 +110,11 @@ impl<'s, 'a> Lowering<'s, 'a> {
             ast::ExprKind::Cast { expr, target, safe } => {
                 let target = Type::parse(target, self.timezone())?;
                 let typed = self.lower(expr)?;
-                Ok(Typed { span, ..coerce::cast(typed, &target, *safe, self.timezone())? })
+                let typed = match typed.is_untyped_parameter() {
+                    true => self.coerce(typed, &target)?,
+                    false => coerce::cast(typed, &target, *safe, self.timezone())?,
+                };
+                Ok(Typed { span, ..typed })
             }
             ast::ExprKind::Subquery(query) => subquery::scalar(self, query, span),
             ast::ExprKind::Placeholder(content) => placeholder::value(self, content, span),

@@ -28,7 +28,7 @@ use crate::types::Type;
 /// Runs the query and writes its rows: `COPY n`.
 pub(super) async fn run(work: &Work, copy: &Copy, params: Params) -> Result<ResultStream> {
     let CopyTarget::File(name, span) = &copy.target else {
-        return Err(Error::unsupported("COPY … TO STDOUT is only for the Postgres wire"));
+        return Err(Error::unsupported("COPY … TO STDOUT is not available"));
     };
     let format = format_of(copy, name, *span)?;
     let target = target(work.engine.export_folder(), name).map_err(|error| error.at(*span))?;
