@@ -56,6 +56,13 @@ fn exprs(f: &mut Formatter<'_>, items: &[Expr]) -> fmt::Result {
     comma_separated(f, items, |f, item| expr::expr(f, item, power::ALIAS))
 }
 
+/// `(a, b AS c)`.
+fn parenthesised(f: &mut Formatter<'_>, items: &[Expr]) -> fmt::Result {
+    f.write_char('(')?;
+    exprs(f, items)?;
+    f.write_char(')')
+}
+
 /// `a.b.c`.
 fn dotted(f: &mut Formatter<'_>, parts: &[Ident]) -> fmt::Result {
     for (at, part) in parts.iter().enumerate() {

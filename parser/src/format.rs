@@ -3,11 +3,12 @@
 
 mod doc;
 mod layout;
+mod words;
 
 use crate::grammar::{Parser, Pieces};
-use crate::lexer::tokenize;
+use crate::lexer::{Lexed, tokenize};
 use crate::span::Span;
-use crate::token::TokenKind;
+use crate::token::{Token, TokenKind};
 use crate::{Dialect, Result};
 
 /// Formats the statements of a text, which are separated by `;`.
@@ -19,49 +20,52 @@ use crate::{Dialect, Result};
 /// Any text whose statements cannot be parsed, with the place in the whole text.
 pub fn format(text: &str, dialect: Dialect) -> Result<String> {
     let mut formatted = String::new();
-    for (statement, ended) in statements(text, dialect)? {
-        let one = match format_one(&text[statement.range()], dialect) {
-            Ok(one) => one,
-            Err(mut error) => {
-                error.span.start += statement.start;
-                error.span.end += statement.start;
-                return Err(error);
-            }
-        };
-        if one.is_empty() {
-            continue;
-        }
-        if !formatted.is_empty() {
-            formatted.push_str("\n\n");
-        }
-        formatted.push_str(&one);
-        if ended {
-            // After a comment the separator would belong to it.
-            let comment_last =
-                one.lines().next_back().is_some_and(|line| has_comment(line, dialect));
-            formatted.push_str(if comment_last { "\n;" } else { ";" });
+    for span in statements(text, dialect)? {
+        let one = format_one(&text[span.range()], dialect).map_err(|mut error| {
+            error.span.start += span.start;
+            error.span.end += span.start;
+            error
+        })?;
+        if !one.is_empty() {
+            formatted.push_str(if formatted.is_empty() { "" } else { "\n" });
+            formatted.push_str(&one);
+            formatted.push('\n');
         }
     }
-    formatted.push('\n');
     Ok(formatted)
 }
 
-fn has_comment(line: &str, dialect: Dialect) -> bool {
-    tokenize(line, dialect).map_or(true, |lexed| !lexed.comments.is_empty())
-}
-
-/// The statements of a text, each without its `;`, and whether it had one. Comments alone count
-/// as a statement.
-fn statements(text: &str, dialect: Dialect) -> Result<Vec<(Span, bool)>> {
+/// The statements of a text, each with its `;` and the comments behind that on the same line.
+/// Comments alone count as a statement.
+fn statements(text: &str, dialect: Dialect) -> Result<Vec<Span>> {
+    let Lexed { tokens, comments } = tokenize(text, dialect)?;
+    let mut comments = comments.into_iter().peekable();
     let mut statements = Vec::new();
     let mut start = 0;
-    for token in tokenize(text, dialect)?.tokens {
+    for (at, token) in tokens.iter().enumerate() {
+        let mut end = token.span.end;
         match token.kind {
-            TokenKind::Semicolon => statements.push((Span::new(start, token.span.start), true)),
-            TokenKind::End => statements.push((Span::new(start, text.len() as u32), false)),
+            TokenKind::Semicolon => {}
+            TokenKind::End => end = text.len() as u32,
             _ => continue,
         }
-        start = token.span.end;
+        let next = tokens.get(at + 1).map_or(end, |token| token.span.start);
+        let mut line_end = end;
+        while let Some(comment) = comments.next_if(|comment| comment.start < next) {
+            let is_behind = line_end <= comment.start
+                && !text[line_end as usize..comment.start as usize].contains('\n');
+            if is_behind {
+                line_end = comment.end;
+            }
+        }
+        // A comment before the next statement on the same line belongs to that one.
+        let ends_line = text[line_end as usize..next.max(line_end) as usize].contains('\n')
+            || tokens.get(at + 1).is_none_or(|token| token.kind == TokenKind::End);
+        if ends_line {
+            end = line_end;
+        }
+        statements.push(Span::new(start, end));
+        start = end;
     }
     Ok(statements)
 }
@@ -69,7 +73,8 @@ fn statements(text: &str, dialect: Dialect) -> Result<Vec<(Span, bool)>> {
 /// One statement, or the comments that stand in place of one.
 fn format_one(text: &str, dialect: Dialect) -> Result<String> {
     let lexed = tokenize(text, dialect)?;
-    if lexed.tokens.len() == 1 {
+    let is_empty = |token: &Token| matches!(token.kind, TokenKind::Semicolon | TokenKind::End);
+    if lexed.tokens.iter().all(is_empty) {
         let comments = lexed.comments.iter().map(|span| text[span.range()].trim_end());
         return Ok(comments.collect::<Vec<_>>().join("\n"));
     }
@@ -79,6 +84,7 @@ fn format_one(text: &str, dialect: Dialect) -> Result<String> {
     Ok(if says_the_same(text, &pieces, &laid_out, dialect) { laid_out } else { text.trim().into() })
 }
 
+/// Whether the text laid out anew has the same tree and the same comments.
 fn says_the_same(text: &str, pieces: &Pieces, laid_out: &str, dialect: Dialect) -> bool {
     let Ok(again) = Parser::new(laid_out, dialect).and_then(Parser::pieces) else { return false };
     let comments = |text: &str, spans: &[Span]| -> Vec<String> {
@@ -86,4 +92,31 @@ fn says_the_same(text: &str, pieces: &Pieces, laid_out: &str, dialect: Dialect) 
     };
     again.statement == pieces.statement
         && comments(laid_out, &again.comments) == comments(text, &pieces.comments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The layout itself never needs the author's text instead.
+    #[test]
+    fn layouts_say_the_same() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut count = 0;
+        for file in root.join("../sql-tests/oracle/corpus").read_dir().into_iter().flatten() {
+            let path = file.unwrap_or_else(|error| panic!("{error}")).path();
+            let texts = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{error}"));
+            for text in texts.trim_end().split("\n\n") {
+                let pieces = Parser::new(text, Dialect::Hogql).and_then(Parser::pieces);
+                let Ok(pieces) = pieces else { continue };
+                let laid_out = layout::lay_out(text, &pieces);
+                assert!(
+                    says_the_same(text, &pieces, &laid_out, Dialect::Hogql),
+                    "{text}\n{laid_out}"
+                );
+                count += 1;
+            }
+        }
+        assert!(count > 1_500, "{count}");
+    }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Pieces {
     pub(crate) comments: Vec<Span>,
     /// Where the tokens begin that were read as names.
     pub(crate) names: Vec<u32>,
+    /// Where the names begin that were read as words of the grammar.
+    pub(crate) words: Vec<u32>,
 }
 
 /// The state of one parse.
@@ -53,6 +55,8 @@ pub(crate) struct Parser<'a> {
     comments: Vec<Span>,
     /// Where the tokens begin that were read as names.
     names: Vec<u32>,
+    /// Where the names begin that were read as words of the grammar: `VIEW`, `INSERT`.
+    words: Vec<u32>,
     /// Index of the current token; the last token is `End` and is never passed.
     at: usize,
     /// How many recursive productions are open.
@@ -76,6 +80,7 @@ impl<'a> Parser<'a> {
             tokens,
             comments,
             names: Vec::new(),
+            words: Vec::new(),
             at: 0,
             nesting: 0,
             height: 0,
@@ -132,7 +137,8 @@ impl<'a> Parser<'a> {
         let statement = self.statement()?;
         self.eat(TokenKind::Semicolon);
         self.expect_end()?;
-        Ok(Pieces { statement, tokens: self.tokens, comments: self.comments, names: self.names })
+        let Self { tokens, comments, names, words, .. } = self;
+        Ok(Pieces { statement, tokens, comments, names, words })
     }
 
     fn expect_end(&self) -> Result<()> {
@@ -204,9 +210,15 @@ impl<'a> Parser<'a> {
     fn eat_word(&mut self, word: &str) -> bool {
         let found = self.nth_word(0, word);
         if found {
-            self.advance();
+            self.advance_word();
         }
         found
+    }
+
+    /// Consumes a name as a word of the grammar.
+    fn advance_word(&mut self) {
+        self.words.push(self.span().start);
+        self.advance();
     }
 
     fn keyword(&self) -> Option<Keyword> {

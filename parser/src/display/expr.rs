@@ -4,8 +4,8 @@
 use std::fmt::{self, Formatter, Write};
 
 use super::{
-    alias, comma_separated, dotted, exprs, function_name, name, query, quoted_name, string,
-    type_word,
+    alias, comma_separated, dotted, exprs, function_name, name, parenthesised, query, quoted_name,
+    string, type_word,
 };
 use crate::ast::{
     BinaryOp, Call, Columns, Expr, ExprKind, Float, IntervalUnit, Literal, Over, Query, Star, Tag,
@@ -213,13 +213,7 @@ fn ternary(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
 /// `-e`, kept apart from what would fuse with the sign: a number, or a second minus that makes a
 /// comment of both.
 fn negate(f: &mut Formatter<'_>, inner: &Expr) -> fmt::Result {
-    let fuses = match &inner.kind {
-        ExprKind::Negate(_) => true,
-        ExprKind::Literal(value) => {
-            matches!(value, Literal::Int(_) | Literal::BigInt(_) | Literal::Float(_))
-        }
-        _ => false,
-    };
+    let fuses = matches!(start_of(inner, power::NEGATION), Start::Number | Start::Minus);
     f.write_char('-')?;
     expr(f, inner, if fuses { u8::MAX } else { power::NEGATION })
 }
@@ -254,6 +248,8 @@ enum Start {
     Paren,
     Tag,
     Star,
+    Number,
+    Minus,
     Other,
 }
 
@@ -269,6 +265,10 @@ fn start_of(e: &Expr, min: u8) -> Start {
                 return Start::Paren;
             }
             ExprKind::Tag(_) => return Start::Tag,
+            ExprKind::Literal(Literal::Int(_) | Literal::BigInt(_) | Literal::Float(_)) => {
+                return Start::Number;
+            }
+            ExprKind::Negate(_) => return Start::Minus,
             ExprKind::Star(star) if !star.replace.is_empty() => return Start::Paren,
             ExprKind::Star(_) | ExprKind::Spread(_) => return Start::Star,
             ExprKind::Alias(inner, _) => match inner.kind {
@@ -402,10 +402,10 @@ fn needs_paren_before_postfix(e: &Expr, target: &Expr) -> bool {
         (ExprKind::Call(call), ExprKind::CallExpr(..)) => call.is_plain(),
         (ExprKind::Call(_), _) => false,
         (ExprKind::IgnoreNulls(inner), _) => window_call(inner).is_none(),
-        // `1.2` is a number, and `true.a` a column.
+        // `1.2`, `1.e3` and the beginning of ``1.`a` `` are numbers, and `true.a` a column.
         (
             ExprKind::Literal(Literal::Int(_) | Literal::BigInt(_)),
-            ExprKind::TupleElement { nullish, .. },
+            ExprKind::TupleElement { nullish, .. } | ExprKind::Member { nullish, .. },
         ) => !nullish,
         (ExprKind::Literal(Literal::Bool(_)), ExprKind::Member { nullish, .. }) => !nullish,
         (ExprKind::Literal(Literal::Bool(_)), ExprKind::CallExpr(..)) => true,
@@ -460,11 +460,11 @@ fn call(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
 /// A call up to its OVER.
 fn call_arguments(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
     function_name(f, &call.name.name)?;
-    if let Some(params) = &call.params {
-        arguments(f, params)?;
-    }
     // `NOT (SELECT …)` negates; with more parentheses it is the function.
     let is_not = call.name.name.eq_ignore_ascii_case("not");
+    if let Some(params) = &call.params {
+        if is_not { parenthesised(f, params)? } else { arguments(f, params)? }
+    }
     if !call.distinct && call.order_by.is_empty() && !is_not {
         arguments(f, &call.args)?;
     } else {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Formatter, Write};
 
 use super::expr::{expr, expr_after_word, tag};
-use super::{alias, comma_separated, dotted, exprs, name};
+use super::{alias, comma_separated, dotted, exprs, name, parenthesised};
 use crate::ast::{
     Cte, CteBody, Expr, Frame, FrameBound, FrameUnit, GroupBy, GroupModifier, Join, JoinConstraint,
     JoinKind, JoinStrictness, Limit, Lock, LockStrength, LockWait, OrderBy, Query, Select, SetKind,
@@ -28,12 +28,6 @@ fn placeholder(f: &mut Formatter<'_>, inner: &Expr) -> fmt::Result {
     f.write_char('{')?;
     expr(f, inner, power::ALIAS)?;
     f.write_char('}')
-}
-
-fn parenthesised(f: &mut Formatter<'_>, items: &[Expr]) -> fmt::Result {
-    f.write_char('(')?;
-    exprs(f, items)?;
-    f.write_char(')')
 }
 
 fn in_parens(f: &mut Formatter<'_>, value: &Query) -> fmt::Result {
@@ -105,7 +99,11 @@ fn select(f: &mut Formatter<'_>, select: &Select) -> fmt::Result {
         parenthesised(f, &select.distinct_on)?;
         f.write_char(' ')?;
     }
-    exprs(f, &select.columns)?;
+    // After the parenthesis of DISTINCT ON `<` compares.
+    let (first, others) = select.columns.split_at(usize::from(!select.distinct_on.is_empty()));
+    first.iter().try_for_each(|column| expr_after_word(f, column, power::ALIAS))?;
+    f.write_str(if first.is_empty() || others.is_empty() { "" } else { ", " })?;
+    exprs(f, others)?;
     if let Some(from) = &select.from {
         f.write_str(" FROM ")?;
         join(f, from)?;

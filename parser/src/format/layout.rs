@@ -1,21 +1,10 @@
-//! Tokens to a document: clauses on lines of their own, lists by item, brackets by content.
+//! Words to a document: clauses on lines of their own, lists by item, brackets by content.
 
-use super::doc::{Doc, print, text};
+use super::doc::{Doc, group, print, text};
+use super::words::{Comment, Word, words};
 use crate::grammar::Pieces;
 use crate::span::Span;
 use crate::token::{Keyword, TokenKind};
-
-/// A token, or a run of tokens that is copied as it is: a template string or a tag.
-struct Word {
-    kind: TokenKind,
-    span: Span,
-    is_name: bool,
-    /// Index of the word that closes what this one opens: a bracket, or END for CASE.
-    close: usize,
-    /// Comments before it, each with whether a new line follows; and after it on the same line.
-    leading: Vec<(Span, bool)>,
-    trailing: Vec<Span>,
-}
 
 struct Layout<'a> {
     text: &'a str,
@@ -25,118 +14,33 @@ struct Layout<'a> {
 /// The statement laid out anew.
 pub(super) fn lay_out(text: &str, pieces: &Pieces) -> String {
     let layout = Layout { text, words: words(text, pieces) };
-    // The last word is the end of the text, which may carry comments.
+    // The last word is the end of the text, and before it may stand a semicolon.
     let end = layout.words.len() - 1;
-    let mut docs = vec![layout.sequence(0, end)];
-    for (comment, _) in &layout.words[end].leading {
-        docs.extend([Doc::HardLine, text_of(text, *comment)]);
-    }
-    print(&Doc::Group(docs))
+    let last = end - usize::from(end > 0 && layout.words[end - 1].kind == TokenKind::Semicolon);
+    let mut docs = layout.statement(last);
+    docs.extend((last..end).map(|at| layout.word(at)));
+    let comments = layout.words[end].leading.iter();
+    docs.extend(comments.map(|comment| layout.leading(comment)));
+    print(&group(docs))
 }
-
-fn text_of(source: &str, span: Span) -> Doc {
-    text(source[span.range()].trim_end())
-}
-
-// ----- words ----------------------------------------------------------------------------------
-
-fn words(source: &str, pieces: &Pieces) -> Vec<Word> {
-    let mut words: Vec<Word> = Vec::new();
-    let mut names = pieces.names.clone();
-    names.sort_unstable();
-    let mut verbatim = 0_usize;
-    let mut tokens = pieces.tokens.iter().filter(|t| t.kind != TokenKind::Semicolon).peekable();
-    while let Some(token) = tokens.next() {
-        let opens = |kind| matches!(kind, TokenKind::TemplateStart | TokenKind::TagOpen);
-        let mut span = token.span;
-        if opens(token.kind) {
-            // A tag is closed twice: `<A>` opens a body that `</A>` ends.
-            let mut inner = token.kind;
-            loop {
-                match inner {
-                    TokenKind::TemplateStart | TokenKind::TagOpen => verbatim += 1,
-                    TokenKind::TemplateEnd | TokenKind::TagSelfClose | TokenKind::TagClose => {
-                        verbatim -= 1;
-                    }
-                    _ => {}
-                }
-                let closed_tag = inner == TokenKind::TagClose;
-                if verbatim == 0 && !closed_tag {
-                    break;
-                }
-                let Some(next) = tokens.next() else { break };
-                span = span.to(next.span);
-                inner = next.kind;
-                if verbatim == 0 && inner == TokenKind::TagEnd {
-                    break;
-                }
-                if verbatim == 0 {
-                    // The name in `</A>`.
-                    inner = TokenKind::TagClose;
-                    verbatim += 1;
-                }
-            }
-            verbatim = 0;
-        }
-        let is_name = names.binary_search(&token.span.start).is_ok();
-        let (leading, trailing) = (Vec::new(), Vec::new());
-        words.push(Word { kind: token.kind, span, is_name, close: 0, leading, trailing });
-    }
-    pair(&mut words);
-    attach(source, &pieces.comments, &mut words);
-    words
-}
-
-/// Finds what closes each bracket and each CASE.
-fn pair(words: &mut [Word]) {
-    use TokenKind as T;
-    let mut open = Vec::new();
-    for at in 0..words.len() {
-        match words[at].kind {
-            T::OpenParen | T::OpenBracket | T::OpenBrace => open.push(at),
-            T::Keyword(Keyword::Case) if !words[at].is_name => open.push(at),
-            T::CloseParen | T::CloseBracket | T::CloseBrace => {
-                if let Some(opener) = open.pop() {
-                    words[opener].close = at;
-                }
-            }
-            T::Keyword(Keyword::End) if !words[at].is_name => {
-                if let Some(opener) = open.pop() {
-                    words[opener].close = at;
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Gives each comment to the word it follows on its line, else to the next word.
-fn attach(source: &str, comments: &[Span], words: &mut [Word]) {
-    for comment in comments {
-        let next = words.partition_point(|word| word.span.start < comment.start);
-        let previous = next.checked_sub(1);
-        if previous.is_some_and(|at| words[at].span.end > comment.start) {
-            // Inside a template or a tag, which is copied.
-            continue;
-        }
-        let after = &source[comment.end as usize..];
-        let ends_line = after.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
-            || after.trim().is_empty();
-        let since = previous.map_or(0, |at| words[at].span.end);
-        let on_its_line = !source[since as usize..comment.start as usize].contains('\n');
-        match previous {
-            Some(at) if on_its_line && ends_line => words[at].trailing.push(*comment),
-            _ => {
-                let at = next.min(words.len() - 1);
-                words[at].leading.push((*comment, ends_line));
-            }
-        }
-    }
-}
-
-// ----- layout ---------------------------------------------------------------------------------
 
 impl Layout<'_> {
+    /// The words before the first query of a statement, and the query on lines of its own.
+    fn statement(&self, end: usize) -> Vec<Doc> {
+        if self.is_query(0, end) {
+            return vec![self.query(0, end)];
+        }
+        let begins = |at: &usize| match self.keyword(*at) {
+            Some(Keyword::Select | Keyword::Values) => true,
+            Some(Keyword::With) => self.begins_with_list(*at),
+            _ => false,
+        };
+        match self.top_level(0, end).find(begins) {
+            Some(query) => vec![self.list(0, query), Doc::Line, self.query(query, end)],
+            None => vec![self.list(0, end)],
+        }
+    }
+
     /// A query, or a list.
     fn sequence(&self, from: usize, to: usize) -> Doc {
         if self.is_query(from, to) { self.query(from, to) } else { self.list(from, to) }
@@ -183,15 +87,17 @@ impl Layout<'_> {
             }
             docs.push(self.clause(pair[0], pair[1]));
         }
-        Doc::Group(docs)
+        group(docs)
     }
 
     fn starts_clause(&self, at: usize) -> bool {
         use Keyword::*;
         let before = at.checked_sub(1).and_then(|before| self.keyword(before));
         match self.keyword(at) {
+            // Not the GROUP of WITHIN GROUP.
+            Some(Group) => before != Some(Within),
             Some(
-                Select | Prewhere | Where | Group | Having | Qualify | Window | Order | Limit
+                Select | Values | Prewhere | Where | Having | Qualify | Window | Order | Limit
                 | Settings | Union | Intersect | Except,
             ) => true,
             // Not the FROM of WITH FILL and IS DISTINCT FROM, nor the OFFSET of a sample or limit.
@@ -293,7 +199,7 @@ impl Layout<'_> {
                 false => vec![text(" "), list],
             });
         }
-        Doc::Group(docs)
+        group(docs)
     }
 
     /// Items with commas between them.
@@ -302,7 +208,7 @@ impl Layout<'_> {
         let mut start = from;
         for at in self.top_level(from, to) {
             if self.words[at].kind == TokenKind::Comma {
-                docs.push(self.item(start, at));
+                docs.push(self.run(start, at));
                 docs.push(self.word(at));
                 if at + 1 < to {
                     docs.push(Doc::Line);
@@ -311,13 +217,9 @@ impl Layout<'_> {
             }
         }
         if start < to {
-            docs.push(self.item(start, to));
+            docs.push(self.run(start, to));
         }
-        Doc::Group(vec![Doc::Group(docs)])
-    }
-
-    fn item(&self, from: usize, to: usize) -> Doc {
-        Doc::Group(vec![Doc::Indent(vec![self.run(from, to)])])
+        group(docs)
     }
 
     /// Words one after the other; a line may break before AND and OR and between parts.
@@ -326,80 +228,98 @@ impl Layout<'_> {
         let mut between = 0;
         for at in self.top_level(from, to) {
             let keyword = self.keyword(at);
-            if at > from {
+            if at > from && self.space(at - 1, at) {
                 let may_break = match keyword {
                     Some(Keyword::And) if between > 0 => {
                         between -= 1;
                         false
                     }
-                    Some(
-                        Keyword::And
-                        | Keyword::Or
-                        | Keyword::When
-                        | Keyword::Else
-                        | Keyword::Order
-                        | Keyword::Rows
-                        | Keyword::Range
-                        | Keyword::On,
-                    ) => true,
-                    _ => false,
+                    Some(keyword) => breaks_before(keyword),
+                    None => false,
                 };
-                match self.space(at - 1, at) {
-                    true if may_break => docs.push(Doc::Line),
-                    true => docs.push(text(" ")),
-                    false => {}
-                }
+                docs.push(if may_break { Doc::Line } else { text(" ") });
             }
             between += usize::from(keyword == Some(Keyword::Between));
-            match self.words[at].close {
-                0 => docs.push(self.word(at)),
-                close => docs.push(self.bracket(at, close)),
-            }
+            docs.push(match self.words[at].close {
+                0 => self.word(at),
+                close => self.bracket(at, close),
+            });
         }
-        Doc::Indent(docs)
+        // Comments before the first word stand where it does.
+        let others = docs.split_off(docs.len().min(1));
+        docs.push(Doc::Indent(others));
+        group(docs)
     }
 
     /// A bracket with what it holds, or CASE … END.
     fn bracket(&self, open: usize, close: usize) -> Doc {
-        if open + 1 == close {
-            return Doc::Group(vec![self.word(open), self.word(close)]);
-        }
         let is_case = self.keyword(open) == Some(Keyword::Case);
         let gap = || if is_case { Doc::Line } else { Doc::SoftLine };
         let inner = match is_case {
-            true => self.run(open + 1, close),
+            _ if open + 1 == close => group(Vec::new()),
+            true => self.branches(open + 1, close),
             false => self.sequence(open + 1, close),
         };
-        Doc::Group(vec![self.word(open), Doc::Indent(vec![gap(), inner]), gap(), self.word(close)])
+        let docs = vec![self.word(open), Doc::Indent(vec![gap(), inner]), gap(), self.word(close)];
+        Doc::Hanging(Box::new(group(docs)))
+    }
+
+    /// What stands between CASE and END: each branch on a line, all of them or none.
+    fn branches(&self, from: usize, to: usize) -> Doc {
+        let begins = |at: &usize| {
+            *at == from || matches!(self.keyword(*at), Some(Keyword::When | Keyword::Else))
+        };
+        let mut starts: Vec<usize> = self.top_level(from, to).filter(begins).collect();
+        starts.push(to);
+        let mut docs = Vec::new();
+        for pair in starts.windows(2) {
+            if !docs.is_empty() {
+                docs.push(Doc::Line);
+            }
+            docs.push(self.run(pair[0], pair[1]));
+        }
+        group(docs)
     }
 
     /// One word with its comments.
     fn word(&self, at: usize) -> Doc {
         let word = &self.words[at];
-        let written = &self.text[word.span.range()];
-        let is_constant =
-            matches!(self.keyword(at), Some(Keyword::Inf | Keyword::Infinity | Keyword::NaN));
-        let written = match self.keyword(at) {
-            Some(_) if !is_constant => written.to_ascii_uppercase(),
-            _ => written.to_owned(),
-        };
+        let written = text(self.written(at));
         if word.leading.is_empty() && word.trailing.is_empty() {
-            return text(written);
+            return written;
         }
         let mut docs = Vec::new();
-        for (comment, ends_line) in &word.leading {
-            docs.push(text_of(self.text, *comment));
-            docs.push(if *ends_line { Doc::HardLine } else { text(" ") });
+        for comment in &word.leading {
+            match comment.lines {
+                0 => docs.extend([text(self.comment(comment.span)), text(" ")]),
+                _ => docs.push(self.leading(comment)),
+            }
         }
-        docs.push(text(written));
+        docs.push(written);
         for comment in &word.trailing {
-            docs.push(text("  "));
-            docs.push(text_of(self.text, *comment));
+            docs.push(Doc::Trailing(self.comment(*comment)));
         }
-        if !word.trailing.is_empty() {
-            docs.push(Doc::HardLine);
+        group(docs)
+    }
+
+    /// A comment on lines of its own.
+    fn leading(&self, comment: &Comment) -> Doc {
+        Doc::Leading(self.comment(comment.span), comment.lines > 1)
+    }
+
+    fn comment(&self, span: Span) -> String {
+        self.text[span.range()].trim_end().to_owned()
+    }
+
+    /// A word as the layout writes it: keywords in upper case, names and constants as they were.
+    fn written(&self, at: usize) -> String {
+        use Keyword::{Inf, Infinity, NaN};
+        let written = &self.text[self.words[at].span.range()];
+        match self.keyword(at) {
+            None if self.words[at].is_word => written.to_ascii_uppercase(),
+            Some(Inf | Infinity | NaN) | None => written.to_owned(),
+            Some(_) => written.to_ascii_uppercase(),
         }
-        Doc::Group(docs)
     }
 
     // ----- spaces -------------------------------------------------------------------------
@@ -410,13 +330,13 @@ impl Layout<'_> {
         let (before, after) = (self.words[left].kind, self.words[right].kind);
         match (before, after) {
             (T::OpenParen | T::OpenBracket | T::OpenBrace | T::Hash, _) => false,
-            (_, T::CloseParen | T::CloseBracket | T::CloseBrace | T::Comma) => false,
+            (_, T::CloseParen | T::CloseBracket | T::CloseBrace | T::Comma | T::Semicolon) => false,
             (_, T::Dot) if !self.ends_operand(left) => true,
             (T::Dot | T::NullishDot | T::DoubleColon, _) => false,
             (_, T::Dot | T::NullishDot | T::DoubleColon) => false,
             (_, T::OpenParen) => !self.takes_arguments(left),
             (_, T::OpenBracket) => !self.ends_operand(left) && !self.is_array_word(left),
-            (_, T::Colon) => self.is_ternary(right),
+            (_, T::Colon) => self.words[right].is_ternary,
             (T::Colon, _) => !self.is_slice(left),
             (T::Minus | T::Plus, next) if left == 0 || !self.ends_operand(left - 1) => {
                 matches!(next, T::Minus | T::Plus)
@@ -460,29 +380,13 @@ impl Layout<'_> {
             || next.is_name() && self.keyword(at + 1).is_none()
     }
 
-    /// Where the bracket begins that directly holds this word, and its kind.
-    fn holder(&self, at: usize) -> (usize, TokenKind) {
-        let opener = (0..at).rev().find(|open| self.words[*open].close > at);
-        opener.map_or((0, TokenKind::End), |open| (open, self.words[open].kind))
-    }
-
-    /// Whether the `:` here is that of `c ? x : y`.
-    fn is_ternary(&self, at: usize) -> bool {
-        let (start, kind) = self.holder(at);
-        let from = if kind == TokenKind::End { 0 } else { start + 1 };
-        let mut open = 0_usize;
-        for word in self.top_level(from, at) {
-            match self.words[word].kind {
-                TokenKind::Question => open += 1,
-                TokenKind::Colon => open = open.saturating_sub(1),
-                TokenKind::Comma => open = 0,
-                _ => {}
-            }
-        }
-        open > 0
-    }
-
+    /// Whether the `:` here stands between the bounds of a slice.
     fn is_slice(&self, at: usize) -> bool {
-        self.holder(at).1 == TokenKind::OpenBracket && !self.is_ternary(at)
+        self.words[at].holder == TokenKind::OpenBracket && !self.words[at].is_ternary
     }
+}
+
+fn breaks_before(keyword: Keyword) -> bool {
+    use Keyword::{And, On, Or, Order, Range, Rows};
+    matches!(keyword, And | Or | Order | Rows | Range | On)
 }

@@ -61,7 +61,9 @@ impl Parser<'_> {
     fn ends_group(&self, distance: usize) -> bool {
         match self.nth(distance) {
             TokenKind::End | TokenKind::CloseParen | TokenKind::Semicolon => true,
-            TokenKind::Keyword(keyword) => keyword.begins_clause() || keyword == Keyword::With,
+            TokenKind::Keyword(keyword) => {
+                keyword.begins_clause() || matches!(keyword, Keyword::With | Keyword::For)
+            }
             _ => false,
         }
     }

@@ -53,6 +53,7 @@ impl Parser<'_> {
     /// `left(…)`, `any(…)`, `array[…]`: words that begin something else elsewhere.
     pub(super) fn is_function_word(&self, distance: usize) -> bool {
         match self.nth(distance) {
+            TokenKind::Keyword(Keyword::Not) => self.nth(distance + 1) == TokenKind::OpenParen,
             TokenKind::Keyword(
                 Keyword::Left | Keyword::Right | Keyword::Any | Keyword::Array | Keyword::Range,
             ) => matches!(self.nth(distance + 1), TokenKind::OpenParen | TokenKind::OpenBracket),

@@ -18,6 +18,7 @@ impl Parser<'_> {
     /// One statement, without what may follow it.
     pub(super) fn statement(&mut self) -> Result<Statement> {
         let start = self.span();
+        self.words.push(start.start);
         let kind = match self.leading_word().as_str() {
             "EXPLAIN" => self.explain().map(StatementKind::Explain)?,
             "SHOW" => self.show().map(StatementKind::Show)?,
@@ -53,7 +54,7 @@ impl Parser<'_> {
     fn eat_words(&mut self, words: &[&str]) -> bool {
         let found = words.iter().enumerate().all(|(at, word)| self.nth_word(at, word));
         if found {
-            self.at += words.len();
+            words.iter().for_each(|_| self.advance_word());
         }
         found
     }
@@ -162,7 +163,7 @@ impl Parser<'_> {
             if self.eat_word("FUNCTIONS") {
                 return Ok(Show::Functions(self.pattern()?));
             }
-            if self.eat_word("SETTINGS") {
+            if self.eat_keyword(Keyword::Settings) {
                 return Ok(Show::Settings(self.pattern()?));
             }
             if self.eat_keyword(Keyword::Columns) {
@@ -495,6 +496,7 @@ impl Parser<'_> {
         }
         self.expect_keyword(Keyword::As, "AS")?;
         let start = self.span();
+        self.words.push(start.start);
         let kind = match self.leading_word().as_str() {
             "INSERT" => self.insert()?,
             _ => self.top_level_query().map(StatementKind::Query)?,

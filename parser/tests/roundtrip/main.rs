@@ -20,7 +20,7 @@ fn check<T: Debug + 'static>(trees: fn() -> BoxedStrategy<T>, law: fn(T) -> Test
         let config = ProptestConfig {
             cases: CASES,
             failure_persistence: None,
-            max_shrink_iters: 20_000,
+            max_shrink_iters: 2_000,
             ..ProptestConfig::default()
         };
         TestRunner::new(config).run(&trees(), law).map_err(|failure| match failure {
@@ -43,8 +43,8 @@ where
     let parsed = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            let at = &text[error.span.start as usize..];
-            return Err(TestCaseError::fail(format!("{error} at {at:?} of {text}")));
+            let (before, after) = text.split_at(error.span.start as usize);
+            return Err(TestCaseError::fail(format!("{error} between\n{before:?} and\n{after:?}")));
         }
     };
     if &parsed != tree {

@@ -181,11 +181,17 @@ impl Parser<'_> {
         self.call(Ident::new("extract_timestamp", word.span))
     }
 
+    /// Whether the parenthesis here holds an argument that words may follow. What it holds
+    /// otherwise makes an ordinary call.
+    fn begins_argument(&self) -> bool {
+        self.begins_operand(1) && !self.begins_query(1) && !self.nth_is(1, Keyword::Distinct)
+    }
+
     /// `OVERLAY(e PLACING new FROM start [FOR length])`.
     fn overlay(&mut self) -> Result<Expr> {
         let word = self.advance();
         let name = self.ident_of(word)?;
-        if !self.begins_operand(1) || self.begins_query(1) {
+        if !self.begins_argument() {
             return self.call(name);
         }
         self.advance();
@@ -208,7 +214,7 @@ impl Parser<'_> {
     fn position(&mut self) -> Result<Expr> {
         let word = self.advance();
         let name = self.ident_of(word)?;
-        if !self.begins_operand(1) || self.begins_query(1) {
+        if !self.begins_argument() {
             return self.call(name);
         }
         self.advance();
@@ -226,7 +232,7 @@ impl Parser<'_> {
     pub(in crate::grammar) fn substring(&mut self) -> Result<Expr> {
         let word = self.advance();
         let name = self.ident_of(word)?;
-        if !self.begins_operand(1) || self.begins_query(1) || self.nth_is(1, Keyword::Distinct) {
+        if !self.begins_argument() {
             return self.call(name);
         }
         self.advance();
@@ -254,7 +260,7 @@ impl Parser<'_> {
         let word = self.advance();
         let name = self.ident_of(word)?;
         let side = self.trim_side();
-        if side.is_none() && (!self.begins_operand(1) || self.begins_query(1)) {
+        if side.is_none() && !self.begins_argument() {
             return self.call(name);
         }
         self.advance();
