@@ -91,6 +91,19 @@ impl Session {
         self.analyse(text, tree, declared.to_vec()).await
     }
 
+    /// Analyses a statement that was parsed from `text` already.
+    ///
+    /// # Errors
+    /// As [`Session::prepare`].
+    pub async fn prepare_tree(
+        &self,
+        text: &str,
+        tree: ast::Statement,
+        declared: &[Option<Type>],
+    ) -> Result<Statement> {
+        self.analyse(text, Arc::new(tree), declared.to_vec()).await
+    }
+
     /// Runs an analysed statement with a value for each of its parameters, laid out as
     /// [`Statement::params`] says.
     ///

@@ -11,6 +11,7 @@ mod backend;
 mod cancel;
 mod catalog;
 mod connection;
+mod copy;
 mod error;
 mod extended;
 mod message;

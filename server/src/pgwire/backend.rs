@@ -10,8 +10,10 @@ use futures::StreamExt;
 use futures::stream::{BoxStream, once};
 use hedgerow_engine::{Error, Notice, Session, Statement, Type};
 use hedgerow_parser::Dialect;
+use hedgerow_parser::ast::{self, StatementKind};
 
 use super::catalog::{Catalog, CatalogStatement};
+use super::copy::CopyOut;
 use super::error::PgError;
 use super::params::Param;
 use super::prepared::Statements;
@@ -49,6 +51,8 @@ pub(super) enum Plan {
     Utility(Utility),
     Engine(Statement),
     Catalog(Box<CatalogStatement>),
+    /// `COPY … TO STDOUT`.
+    CopyOut(Statement, CopyOut),
     /// `PREPARE`: what gets the name.
     Prepare {
         name: String,
@@ -66,6 +70,7 @@ impl Plan {
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Utility(_) => "SHOW",
+            Self::CopyOut(..) => "COPY",
             Self::Engine(statement) => statement.word(),
             Self::Execute { statement, .. } => statement.plan.word(),
             Self::Prepare { .. } => "PREPARE",
@@ -158,6 +163,15 @@ impl Backend {
                 let wanted = statement.params();
                 (Plan::Catalog(Box::new(statement)), wanted, Some(schema))
             }
+            Route::CopyOut(copy) => {
+                let out = CopyOut::new(&copy)?;
+                let span = copy.query.span();
+                let query = ast::Statement { kind: StatementKind::Query(copy.query), span };
+                let statement = self.session.prepare_tree(text, query, &[]).await;
+                let statement =
+                    statement.map_err(|error| PgError::from_engine(error, text, offset))?;
+                (Plan::CopyOut(statement, out), Vec::new(), None)
+            }
             Route::Engine => {
                 let zone = self.session.settings().timezone;
                 let types: Vec<_> = declared.iter().map(|oid| declared_type(*oid, &zone)).collect();
@@ -192,7 +206,7 @@ impl Backend {
         let (text, offset) = (prepared.text.clone(), prepared.offset);
         let explain = move |error: Error| PgError::from_engine(error, &text, offset);
         match &prepared.plan {
-            Plan::Engine(statement) => {
+            Plan::Engine(statement) | Plan::CopyOut(statement, _) => {
                 let stream =
                     self.session.execute(statement, params).await.map_err(explain.clone())?;
                 let notices = stream.notices().to_vec();

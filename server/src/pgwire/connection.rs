@@ -4,20 +4,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::datatypes::Schema;
 use datafusion::common::ScalarValue;
 use hedgerow_engine::Notice;
+use pgwire::messages::copy::{CopyDone, CopyOutResponse};
 use pgwire::messages::response::{CommandComplete, ReadyForQuery};
 use pgwire::messages::startup::ParameterStatus;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::backend::{Backend, Plan, Prepared, Rows};
 use super::cancel::{CancelKey, Limits, shutting_down};
+use super::copy::{CopyOut, LineEncoder};
 use super::error::{PgError, notice};
 use super::message::{Inbox, Message};
 use super::outbox::Outbox;
 use super::prepared::Statements;
 use super::route::Utility;
-use super::rows::RowEncoder;
+use super::rows::{Encoder, RowEncoder};
 use super::types::Format;
 use super::utility::{self, Cleanup, Outcome, Transaction};
 use crate::server::Lifecycle;
@@ -272,11 +275,43 @@ impl Connection {
         rows_max: usize,
         limits: &Limits,
     ) -> Result<Sent, PgError> {
+        let encoder = RowEncoder::new(formats, self.backend.zone());
+        self.send_encoded(rows, Encoder::Rows(encoder), rows_max, limits).await
+    }
+
+    /// Sends all rows of a COPY, and its end.
+    pub(super) async fn send_copy(
+        &mut self,
+        rows: &mut Rows,
+        (copy, schema): (CopyOut, &Schema),
+        limits: &Limits,
+    ) -> Result<(), PgError> {
+        let columns = i16::try_from(schema.fields().len())
+            .map_err(|_| PgError::error("54011", "too many columns to copy"))?;
+        let formats = vec![0; schema.fields().len()];
+        self.outbox.push(&CopyOutResponse::new(0, columns, formats));
+        if copy.header {
+            copy.write_header(&mut self.outbox.buffer, schema)?;
+        }
+        let encoder = Encoder::Lines(LineEncoder::new(copy.format, self.backend.zone()));
+        if let Sent::All(count) = self.send_encoded(rows, encoder, usize::MAX, limits).await? {
+            self.outbox.push(&CopyDone::new());
+            self.complete(format!("COPY {count}"));
+        }
+        Ok(())
+    }
+
+    async fn send_encoded(
+        &mut self,
+        rows: &mut Rows,
+        mut encoder: Encoder<'_>,
+        rows_max: usize,
+        limits: &Limits,
+    ) -> Result<Sent, PgError> {
         let notices = std::mem::take(&mut rows.notices);
         if self.backend.variables.wants_notices() {
             notices.iter().for_each(|about| self.outbox.push(&notice(about)));
         }
-        let mut encoder = RowEncoder::new(formats, self.backend.zone());
         let mut sent = 0;
         while limits.run(&mut self.inbox, rows.load()).await? {
             while let Some((types, columns, row)) = rows.next() {

@@ -192,6 +192,9 @@ impl Connection {
                     return Ok(());
                 }
             };
+        if let Plan::CopyOut(statement, copy) = &prepared.plan {
+            return self.send_copy(&mut rows, (*copy, &statement.schema), limits).await;
+        }
         match self.send_rows(&mut rows, &portal.formats, rows_max, limits).await? {
             Sent::All(count) => self.complete(prepared.plan.tag(count)),
             Sent::Limit => {

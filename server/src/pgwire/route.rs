@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use hedgerow_engine::settings::placeholder_name;
-use hedgerow_parser::ast::{self, Show, StatementKind};
+use hedgerow_parser::ast::{self, Copy, CopyTarget, Show, StatementKind};
 use hedgerow_parser::{Dialect, Span, parse_statement};
 
 use super::error::PgError;
@@ -27,6 +27,8 @@ pub(super) enum Route {
     Catalog,
     /// The engine: HogQL.
     Engine,
+    /// `COPY … TO STDOUT`: the engine's rows as lines.
+    CopyOut(Box<Copy>),
     /// `PREPARE`, `EXECUTE`: statements of the connection, under the names that the extended
     /// protocol gives too.
     Named(Named),
@@ -118,6 +120,9 @@ fn own(text: &str, dialect: Dialect) -> Route {
             Route::Named(Named::Prepare { name, types, body: statement.span })
         }
         StatementKind::Execute { name, args } => Route::Named(Named::Execute { name, args }),
+        StatementKind::Copy(copy) if copy.target == CopyTarget::Stdout => {
+            Route::CopyOut(Box::new(copy))
+        }
         StatementKind::Show(Show::Setting(name)) if placeholder_name(&name).is_none() => {
             let name: Vec<_> = name.iter().map(|part| part.name.as_str()).collect();
             Route::Utility(Utility::Show(name.join(".")))
@@ -443,7 +448,7 @@ mod tests {
             ("create view v as select 1 as a", "engine"),
             ("insert into events values (1)", "engine"),
             ("drop table events", "engine"),
-            ("copy events to stdout", "engine"),
+            ("copy events to stdout", "copy"),
             ("copy (select 1) to 'a.csv' with (format csv)", "engine"),
             ("prepare p as select $1", "named"),
             ("execute p(1)", "named"),
@@ -454,6 +459,7 @@ mod tests {
                 Route::Catalog => "catalog",
                 Route::Engine => "engine",
                 Route::Named(_) => "named",
+                Route::CopyOut(_) => "copy",
             };
             assert_eq!(found, expected, "{text}");
         }

@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 use chrono_tz::Tz;
 use hedgerow_engine::Type;
 
+use super::copy::LineEncoder;
 use super::error::PgError;
 use super::types::{Format, binary, format_of};
 use crate::values::{Column, Value, text};
@@ -16,16 +17,40 @@ pub(super) struct RowEncoder<'a> {
     scratch: String,
 }
 
+/// What rows become.
+#[derive(Debug)]
+pub(super) enum Encoder<'a> {
+    /// DataRow messages.
+    Rows(RowEncoder<'a>),
+    /// Lines of COPY.
+    Lines(LineEncoder),
+}
+
+impl Encoder<'_> {
+    /// Appends one row; on an error nothing of it remains.
+    ///
+    /// # Errors
+    /// 22003, 22021 and 54000 for values that the wire cannot carry.
+    pub(super) fn write(
+        &mut self,
+        out: &mut BytesMut,
+        types: &[Type],
+        columns: &[Column],
+        row: usize,
+    ) -> Result<(), PgError> {
+        match self {
+            Self::Rows(encoder) => encoder.write(out, types, columns, row),
+            Self::Lines(encoder) => encoder.write(out, columns, row),
+        }
+    }
+}
+
 impl<'a> RowEncoder<'a> {
     pub(super) fn new(formats: &'a [Format], zone: Tz) -> Self {
         Self { formats, zone, scratch: String::new() }
     }
 
-    /// Appends one row; on an error nothing of it remains.
-    ///
-    /// # Errors
-    /// 22003 and 22021 for values that the wire cannot carry.
-    pub(super) fn write(
+    fn write(
         &mut self,
         out: &mut BytesMut,
         types: &[Type],

@@ -55,6 +55,9 @@ impl Connection {
                 }
             }
         };
+        if let Plan::CopyOut(statement, copy) = &prepared.plan {
+            return self.send_copy(&mut rows, (*copy, &statement.schema), &limits).await;
+        }
         if let Some(schema) = &prepared.schema {
             self.outbox.push(&row_description(schema, &[]));
         }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use futures::TryStreamExt;
 use hedgerow_engine::{Engine, EngineOptions, EventStore, Location};
 use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
@@ -152,6 +153,30 @@ async fn copies_stay_in_their_folder() {
 }
 
 /// The program serving a folder, and the address of its Postgres wire.
+#[tokio::test]
+async fn rows_are_copied_to_the_client() {
+    let (server, _folder) = start().await;
+    let client = server.client().await;
+    let query = "select number as n, 'a\tb, \"c\"' as t, null as x, '' as e from numbers(2)";
+    for (options, expected) in [
+        ("", "0\ta\\tb, \"c\"\t\\N\t\n1\ta\\tb, \"c\"\t\\N\t\n"),
+        (
+            "with (format csv, header)",
+            "n,t,x,e\n0,\"a\tb, \"\"c\"\"\",,\"\"\n1,\"a\tb, \"\"c\"\"\",,\"\"\n",
+        ),
+    ] {
+        let copied = client.copy_out(&format!("copy ({query}) to stdout {options}")).await.unwrap();
+        let lines: Vec<_> = copied.try_collect().await.unwrap();
+        assert_eq!(String::from_utf8(lines.concat()).unwrap(), expected);
+    }
+    // An error in the middle ends the copy, not the connection.
+    let sql = "copy (select throwIf(number = 100000, 'now') from numbers(200000)) to stdout";
+    let copied = client.copy_out(sql).await.unwrap();
+    assert!(copied.try_collect::<Vec<_>>().await.is_err());
+    assert_eq!(code(&client, "copy events to stdout (format parquet)").await, "0A000");
+    assert_eq!(answers(&client, "select 1").await, ["1", "#1"]);
+}
+
 /// A server process of its own, with its address. What it prints later goes nowhere: it has to
 /// live with that.
 fn spawn(data: &std::path::Path) -> (Child, String) {
