@@ -97,7 +97,7 @@ fn rows<'a>(
         }
         rows.push(lowered);
     }
-    scope.plan = LogicalPlanBuilder::values(rows)?.build()?;
+    scope.plan = query::rows_plan(rows)?;
     let columns = scope.plan.schema().columns().into_iter().zip(types);
     let typed = |(column, ty)| Typed { expr: Expr::Column(column), ty, span: values.span };
     Ok(columns.map(typed).collect())

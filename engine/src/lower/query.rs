@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use hedgerow_parser::{Span, ast};
 
 use super::expr::Lowering;
@@ -106,6 +106,17 @@ pub(super) fn rename(mut lowered: Lowered, names: &[ast::Ident], span: Span) -> 
     Ok(lowered)
 }
 
+/// The plan of rows. Constants lose the names of their types: one row may have them and another,
+/// with NULL in its place, not.
+pub(super) fn rows_plan(mut rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
+    for value in rows.iter_mut().flatten() {
+        if let Expr::Literal(_, metadata) = value {
+            *metadata = None;
+        }
+    }
+    Ok(LogicalPlanBuilder::values(rows)?.build()?)
+}
+
 /// `VALUES` rows: columns `col0`, `col1`, … of the common type of their values.
 fn values(env: &Environment<'_>, ctes: &Ctes<'_>, values: &ast::Values) -> Result<Lowered> {
     let mut scope = Scope::new(env, ctes)?;
@@ -142,7 +153,7 @@ fn values(env: &Environment<'_>, ctes: &Ctes<'_>, values: &ast::Values) -> Resul
         let message = "IN (SELECT …) and arrayJoin cannot stand in VALUES";
         return Err(Error::unsupported(message).at(values.span).hint("Write SELECT instead."));
     }
-    let plan = LogicalPlanBuilder::values(rows)?.build()?;
+    let plan = rows_plan(rows)?;
     let columns = types
         .into_iter()
         .zip(plan.schema().columns())
