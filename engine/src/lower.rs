@@ -90,6 +90,8 @@ pub(crate) struct Environment<'a> {
     /// The profile in which the text was read: names resolve differently in PostgreSQL's.
     dialect: Cell<Dialect>,
     params: RefCell<Vec<Param>>,
+    /// How many values there are, when the query is to run.
+    values_given: Option<usize>,
     /// For names that must not clash within one plan.
     next_id: RefCell<u32>,
     warnings: RefCell<Vec<Warning>>,
@@ -126,6 +128,7 @@ impl<'a> Environment<'a> {
             settings,
             dialect: Cell::new(dialect),
             params: RefCell::new(params),
+            values_given: None,
             next_id: RefCell::new(0),
             warnings: RefCell::default(),
             shared: RefCell::default(),
@@ -155,6 +158,10 @@ impl<'a> Environment<'a> {
         let mut params = self.params.borrow_mut();
         if number == 0 || number > PARAMS_MAX {
             return Err(Error::new(ErrorKind::Parameter, format!("no parameter ${number}")));
+        }
+        if self.values_given.is_some_and(|given| number > given) {
+            return Err(Error::new(ErrorKind::Parameter, format!("there is no value for ${number}"))
+                .hint("PREPARE the query and EXECUTE it with values."));
         }
         if params.len() < number {
             params.resize(number, Param::Untyped);
@@ -238,14 +245,9 @@ pub(crate) fn lower(
     params: Vec<(Type, ScalarValue)>,
 ) -> Result<(Lowered, Vec<Notice>)> {
     let params: Vec<Param> = params.into_iter().map(|(ty, v)| Param::Bound(ty, v)).collect();
-    let count = params.len();
-    let env = Environment::new(scene, params);
+    let values_given = Some(params.len());
+    let env = Environment { values_given, ..Environment::new(scene, params) };
     let lowered = task.lower(&env)?;
-    let used = env.params.borrow().len();
-    if used > count {
-        let message = format!("the query has {used} parameters, {count} values were given");
-        return Err(Error::new(ErrorKind::Parameter, message));
-    }
     let warnings = env.warnings.into_inner();
     Ok((lowered, warnings.into_iter().map(|warning| warning.notice).collect()))
 }
