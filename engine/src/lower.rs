@@ -160,8 +160,11 @@ impl<'a> Environment<'a> {
             return Err(Error::new(ErrorKind::Parameter, format!("no parameter ${number}")));
         }
         if self.values_given.is_some_and(|given| number > given) {
-            return Err(Error::new(ErrorKind::Parameter, format!("there is no value for ${number}"))
-                .hint("PREPARE the query and EXECUTE it with values."));
+            return Err(Error::new(
+                ErrorKind::Parameter,
+                format!("there is no value for ${number}"),
+            )
+            .hint("PREPARE the query and EXECUTE it with values."));
         }
         if params.len() < number {
             params.resize(number, Param::Untyped);

@@ -110,6 +110,14 @@ impl Service {
         Ok(i64::try_from(rows).unwrap_or(i64::MAX))
     }
 
+    /// Runs a statement without rows when its result is asked for: a client has nothing to fetch,
+    /// so it may never come back, and it wants to hear of an error now.
+    async fn run_now(&self, held: Held, descriptor: FlightDescriptor) -> Answer<FlightInfo> {
+        self.update(held).await?;
+        let info = FlightInfo::new().try_with_schema(&Schema::empty()).map_err(internal)?;
+        Ok(Response::new(info.with_descriptor(descriptor)))
+    }
+
     fn held(&self, principal: &Principal, handle: &Bytes) -> Result<Held, Status> {
         self.handles
             .get(principal, handle)
@@ -248,6 +256,9 @@ impl FlightSqlService for Service {
     ) -> Answer<FlightInfo> {
         let principal = self.principal(request.metadata())?;
         let held = self.prepare(&principal, &query.query).await?;
+        if !held.statement.has_rows() {
+            return self.run_now(held, request.into_inner()).await;
+        }
         let schema = wire_schema(&held.statement.schema);
         let statement_handle = self.handles.hold(principal, held);
         let ticket = TicketStatementQuery { statement_handle }.as_any().encode_to_vec();
@@ -343,6 +354,9 @@ impl FlightSqlService for Service {
     ) -> Answer<FlightInfo> {
         let principal = self.principal(request.metadata())?;
         let held = self.held(&principal, &query.prepared_statement_handle)?;
+        if !held.statement.has_rows() {
+            return self.run_now(held, request.into_inner()).await;
+        }
         command_info(&wire_schema(&held.statement.schema), request)
     }
 

@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::support::{ENDLESS_ROWS, Running, start};
+use crate::support::{ENDLESS_ROWS, Running, start, start_over_store};
 
 async fn connect(server: &Running) -> FlightSqlServiceClient<Channel> {
     let endpoint = Endpoint::new(format!("http://{}", server.flight)).unwrap();
@@ -68,6 +68,20 @@ async fn statements_without_preparing_and_without_handshake() {
     let info = client.execute("select number from numbers(100000)".to_owned(), None).await.unwrap();
     let batches = read(&mut client, info).await;
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 100_000);
+}
+
+#[tokio::test]
+async fn statements_without_rows_have_run_when_they_answer() {
+    let (server, _folder) = start_over_store().await;
+    let mut client = connect(&server).await;
+    let sql = "create view flight_v as select 7 as a".to_owned();
+    assert!(client.execute(sql, None).await.unwrap().endpoint.is_empty());
+    let info = client.execute("select a from flight_v".to_owned(), None).await.unwrap();
+    let batches = read(&mut client, info).await;
+    assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().values(), &[7]);
+    let mut dropping = client.prepare("drop view flight_v".to_owned(), None).await.unwrap();
+    assert!(dropping.execute().await.unwrap().endpoint.is_empty());
+    assert!(client.execute("drop view flight_v".to_owned(), None).await.is_err());
 }
 
 #[tokio::test]

@@ -4,26 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use futures::TryStreamExt;
-use hedgerow_engine::{Engine, EngineOptions, EventStore, Location};
+use hedgerow_engine::{EventStore, Location};
 use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use crate::support::{Running, start_on};
-
-/// A server over an empty data folder, with an export folder beside it.
-async fn start() -> (Running, TempDir) {
-    let folder = TempDir::new().unwrap();
-    std::fs::create_dir(folder.path().join("export")).unwrap();
-    let location = Location::from(folder.path().join("data").as_path());
-    let store = EventStore::create(&location).await.unwrap();
-    store.create_project("default").await.unwrap();
-    let options = EngineOptions {
-        export_folder: Some(folder.path().join("export")),
-        ..EngineOptions::default()
-    };
-    (start_on(Engine::open(&location, options).await.unwrap()).await, folder)
-}
+use crate::support::start_over_store as start;
 
 /// What a simple query answers: rows as texts, and the number of each command tag as `#n`.
 async fn answers(client: &Client, sql: &str) -> Vec<String> {

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use hedgerow::server::{Addresses, Lifecycle, Server};
-use hedgerow_engine::{Engine, EngineOptions};
+use hedgerow_engine::{Engine, EngineOptions, EventStore, Location};
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 
@@ -31,6 +32,20 @@ pub(crate) async fn start_on(engine: std::sync::Arc<Engine>) -> Running {
         lifecycle: server.lifecycle().clone(),
         serving: tokio::spawn(server.serve()),
     }
+}
+
+/// A server over an empty data folder, with an export folder beside it.
+pub(crate) async fn start_over_store() -> (Running, TempDir) {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("export")).unwrap();
+    let location = Location::from(folder.path().join("data").as_path());
+    let store = EventStore::create(&location).await.unwrap();
+    store.create_project("default").await.unwrap();
+    let options = EngineOptions {
+        export_folder: Some(folder.path().join("export")),
+        ..EngineOptions::default()
+    };
+    (start_on(Engine::open(&location, options).await.unwrap()).await, folder)
 }
 
 impl Running {
