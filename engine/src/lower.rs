@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! query   one query: common table expressions, VALUES; sets: UNION and its kin
-//! select  one SELECT: its clauses in the order they are evaluated; aggregate, order, limit, fill
+//! select  one SELECT: its clauses in the order they are evaluated; aggregate, totals, order, limit, fill
 //! from    sources; join, pivot, unpivot, table_function, array_join: their larger forms
 //! scope   what a name means inside one SELECT
 //! expr    expressions; call, property, subquery: their larger forms
@@ -52,6 +52,7 @@ mod special;
 mod star;
 mod subquery;
 mod table_function;
+mod totals;
 mod unpivot;
 mod view;
 mod volatile;

@@ -82,6 +82,9 @@ pub(crate) struct Fill {
     input: LogicalPlan,
     /// The keys of the order, then the computed expressions.
     exprs: Vec<Expr>,
+    /// As it was lowered: once optimized, the input may have lost the room for NULLs that are
+    /// filled in.
+    schema: DFSchemaRef,
     spec: Arc<Spec>,
 }
 
@@ -93,7 +96,8 @@ impl Fill {
         spec: Spec,
     ) -> Self {
         let exprs = order.into_iter().map(|key| key.expr).chain(computed).collect();
-        Self { input, exprs, spec: Arc::new(spec) }
+        let schema = Arc::clone(input.schema());
+        Self { input, exprs, schema, spec: Arc::new(spec) }
     }
 }
 
@@ -130,7 +134,7 @@ impl UserDefinedLogicalNodeCore for Fill {
     }
 
     fn schema(&self) -> &DFSchemaRef {
-        self.input.schema()
+        &self.schema
     }
 
     fn expressions(&self) -> Vec<Expr> {
@@ -146,7 +150,7 @@ impl UserDefinedLogicalNodeCore for Fill {
             .into_iter()
             .next()
             .ok_or_else(|| DataFusionError::Internal("Fill without input".to_owned()))?;
-        Ok(Self { input, exprs, spec: Arc::clone(&self.spec) })
+        Ok(Self { input, exprs, ..self.clone() })
     }
 }
 
@@ -186,8 +190,7 @@ impl ExtensionPlanner for FillPlanner {
             Source::Computed(index) => Filler::Computed(Arc::clone(&computed[*index])),
         });
         let plan = rows::Plan {
-            // As it was lowered: the input may have lost the room for NULLs that are filled in.
-            schema: Arc::clone(fill.input.schema().inner()),
+            schema: Arc::clone(fill.schema.inner()),
             levels: levels(&fill.spec, &computed)?,
             fillers: fillers.collect(),
             defaults: fill.spec.defaults.clone(),

@@ -6,13 +6,14 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{
     Aggregate, Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder, Projection, bitwise_and,
-    bitwise_shift_left, bitwise_shift_right, cast, ident, lit,
+    bitwise_shift_left, bitwise_shift_right, cast, col, ident, lit,
 };
 use hedgerow_parser::{Span, ast};
 
 use super::scope::Scope;
 use super::select::{self, Exprs};
 use super::subquery;
+use super::totals::{self, Totals};
 use super::window;
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::Typed;
@@ -24,6 +25,8 @@ pub(super) struct Keys {
     exprs: Vec<Typed>,
     /// The sets of keys to group by in turn, as indices; none for all keys at once.
     sets: Option<Vec<Vec<usize>>>,
+    /// WITH TOTALS.
+    totals: bool,
 }
 
 /// PostgreSQL's limits.
@@ -36,7 +39,7 @@ const SET_KEYS_MAX: usize = 48;
 fn has_sets(select: &ast::Select) -> bool {
     match &select.group_by {
         None | Some(ast::GroupBy::All) => false,
-        Some(ast::GroupBy::Keys { modifier, .. }) => modifier.is_some(),
+        Some(ast::GroupBy::Keys { modifier, totals, .. }) => modifier.is_some() || *totals,
         Some(ast::GroupBy::Cube(_) | ast::GroupBy::Rollup(_) | ast::GroupBy::Sets(_)) => true,
     }
 }
@@ -49,6 +52,8 @@ pub(super) fn prepare(scope: &mut Scope<'_>, select: &ast::Select) -> Result<()>
     }
     let schema = scope.plan.schema();
     let columns = schema.columns().into_iter().map(Expr::Column).collect();
+    let fields = schema.columns().into_iter().zip(schema.fields());
+    scope.never_null = fields.filter(|(_, field)| !field.is_nullable()).map(|(c, _)| c).collect();
     let nullable = schema
         .iter()
         .map(|(qualifier, field)| {
@@ -63,20 +68,33 @@ pub(super) fn prepare(scope: &mut Scope<'_>, select: &ast::Select) -> Result<()>
     Ok(())
 }
 
+/// The columns as an aggregate's arguments see them: those that only groups make NULL are not.
+/// None where all of them are as in the scope's plan.
+pub(super) fn rows(scope: &Scope<'_>) -> Result<Option<Box<DFSchema>>> {
+    if scope.never_null.is_empty() {
+        return Ok(None);
+    }
+    let schema = scope.plan.schema();
+    let fields = schema.columns().into_iter().zip(schema.iter()).map(|(column, (of, field))| {
+        let nullable = field.is_nullable() && !scope.never_null.contains(&column);
+        let field = field.as_ref().clone().with_nullable(nullable);
+        (of.cloned(), Arc::new(field))
+    });
+    let metadata = schema.metadata().clone();
+    Ok(Some(Box::new(DFSchema::new_with_metadata(fields.collect(), metadata)?)))
+}
+
 /// The keys of GROUP BY; none when the SELECT has no such clause.
 pub(super) fn keys<'a>(
     scope: &mut Scope<'a>,
     select: &'a ast::Select,
     exprs: &Exprs,
 ) -> Result<Option<Keys>> {
-    let mut keys = Keys { exprs: Vec::new(), sets: None };
+    let mut keys = Keys::none();
     match &select.group_by {
         None => return Ok(None),
         Some(ast::GroupBy::Keys { keys: elements, modifier, totals }) => {
-            if *totals {
-                let message = "WITH TOTALS is not available yet";
-                return Err(Error::unsupported(message).at(select.span));
-            }
+            keys.totals = *totals;
             let elements = keys.elements(scope, elements, exprs)?;
             keys.sets = match modifier {
                 None => None,
@@ -120,9 +138,13 @@ pub(super) fn keys<'a>(
 }
 
 impl Keys {
+    fn none() -> Self {
+        Self { exprs: Vec::new(), sets: None, totals: false }
+    }
+
     /// Keys to group by, all at once.
     pub(super) fn new(exprs: impl IntoIterator<Item = Typed>) -> Result<Self> {
-        let mut keys = Self { exprs: Vec::new(), sets: None };
+        let mut keys = Self::none();
         for key in exprs {
             keys.add(key)?;
         }
@@ -204,9 +226,13 @@ pub(super) fn find_aggregate(expr: &Expr) -> Option<String> {
     found.ok().and(name)
 }
 
-/// Puts the aggregation on the scope's plan and rewrites the expressions to its output.
-/// Nothing happens when there is neither a GROUP BY nor an aggregate.
-pub(super) fn plan(scope: &mut Scope<'_>, mut keys: Option<Keys>, exprs: &mut Exprs) -> Result<()> {
+/// Puts the aggregation on the scope's plan and rewrites the expressions to its output. Gives what
+/// WITH TOTALS adds. Nothing happens when there is neither a GROUP BY nor an aggregate.
+pub(super) fn plan<'a>(
+    scope: &mut Scope<'a>,
+    mut keys: Option<Keys>,
+    exprs: &mut Exprs,
+) -> Result<Option<Totals<'a>>> {
     let key_exprs = keys.iter_mut().flat_map(|keys| &mut keys.exprs).map(|key| &mut key.expr);
     subquery::join_before_aggregation(scope, key_exprs, exprs)?;
     let mut aggregates: Vec<(Expr, Span)> = Vec::new();
@@ -223,10 +249,15 @@ pub(super) fn plan(scope: &mut Scope<'_>, mut keys: Option<Keys>, exprs: &mut Ex
         Ok(())
     })?;
     if keys.is_none() && aggregates.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let keys = keys.unwrap_or(Keys { exprs: Vec::new(), sets: None });
+    let keys = keys.unwrap_or_else(Keys::none);
     let outputs = group_columns(scope, &keys)?;
+    let input = match keys.totals {
+        true => Some(totals::shared(scope.env, scope.plan.clone())?),
+        false => None,
+    };
+    scope.plan = input.clone().unwrap_or_else(|| std::mem::take(&mut scope.plan));
     let mut replacements: Vec<(Expr, Expr)> = Vec::new();
     let mut aggregate_exprs = Vec::with_capacity(aggregates.len());
     for (aggregate, span) in aggregates {
@@ -243,6 +274,7 @@ pub(super) fn plan(scope: &mut Scope<'_>, mut keys: Option<Keys>, exprs: &mut Ex
         replacements.push((aggregate, output));
     }
     let group_exprs = match &keys.sets {
+        None if keys.totals => outputs.iter().map(|(_, output)| output.clone()).collect(),
         None => outputs.iter().map(|(group_expr, _)| group_expr.clone()).collect(),
         Some(sets) => {
             let set = |set: &Vec<usize>| set.iter().map(|i| outputs[*i].1.clone()).collect();
@@ -250,19 +282,34 @@ pub(super) fn plan(scope: &mut Scope<'_>, mut keys: Option<Keys>, exprs: &mut Ex
             vec![Expr::GroupingSet(GroupingSet::GroupingSets(sets))]
         }
     };
+    let mut plan = LogicalPlanBuilder::from(std::mem::take(&mut scope.plan));
+    plan = plan.aggregate(group_exprs, aggregate_exprs.clone())?;
+    if keys.totals && keys.sets.is_none() {
+        let mut columns: Vec<Expr> = plan.schema().columns().into_iter().map(col).collect();
+        columns.push(lit(0_i64).alias(Aggregate::INTERNAL_GROUPING_ID));
+        plan = plan.project(columns)?;
+    }
+    scope.plan = plan.build()?;
+    let key_columns = outputs.iter().filter_map(|(_, output)| output.try_as_col().cloned());
+    let key_columns = key_columns.collect();
     for (key, (_, output)) in keys.exprs.into_iter().zip(outputs) {
         replacements.push((key.expr, output));
     }
-    let plan = LogicalPlanBuilder::from(scope.plan.clone());
-    scope.plan = plan.aggregate(group_exprs, aggregate_exprs)?.build()?;
     exprs.for_each_mut(&mut |expr, span| {
         *expr = replace(std::mem::take(expr), &replacements)?;
         check_grouped(scope, expr, span)
-    })
+    })?;
+    Ok(input.map(|input| Totals {
+        input,
+        keys: key_columns,
+        aggregates: aggregate_exprs,
+        items: exprs.items.clone(),
+        volatile: scope.volatile.clone(),
+    }))
 }
 
-/// Each key as it goes into the aggregation, and as it comes out. Grouping sets speak of columns,
-/// so there computed keys become columns before.
+/// Each key as it goes into the aggregation, and as it comes out. Grouping sets and totals speak of
+/// columns, so there computed keys become columns before.
 fn group_columns(scope: &mut Scope<'_>, keys: &Keys) -> Result<Vec<(Expr, Expr)>> {
     let outputs: Vec<(Expr, Expr)> = keys
         .exprs
@@ -272,7 +319,7 @@ fn group_columns(scope: &mut Scope<'_>, keys: &Keys) -> Result<Vec<(Expr, Expr)>
             computed => named(computed.clone(), scope.env.fresh("key")),
         })
         .collect();
-    if keys.sets.is_some() {
+    if keys.sets.is_some() || keys.totals {
         let columns = scope.plan.schema().columns().into_iter().map(Expr::Column);
         let computed = outputs.iter().filter(|(key, output)| key != output);
         let all: Vec<Expr> = columns.chain(computed.map(|(key, _)| key.clone())).collect();
@@ -300,6 +347,9 @@ pub(super) fn grouping_call(args: Vec<Typed>, span: Span) -> Result<Typed> {
 fn grouping(keys: &Keys, args: &[Expr], span: Span) -> Result<Expr> {
     // DataFusion numbers the keys as they first occur in the sets, the last the lowest bit.
     let mut occurring: Vec<usize> = Vec::new();
+    if keys.totals && keys.sets.is_none() {
+        occurring.extend(0..keys.exprs.len());
+    }
     for index in keys.sets.iter().flatten().flatten() {
         if !occurring.contains(index) {
             occurring.push(*index);

@@ -51,13 +51,17 @@ impl<'a> Lowering<'_, 'a> {
             return Err(Error::new(ErrorKind::Windowing, message).at(span));
         }
         match callable {
-            Callable::Aggregate(aggregate) => {
+            Callable::Aggregate(function) => {
+                let Some(over) = &call.over else {
+                    self.rows = aggregate::rows(self.scope)?;
+                    let typed = self.aggregate_input(call, span);
+                    let typed = typed.and_then(|input| function.call(self, input));
+                    self.rows = None;
+                    return typed;
+                };
                 let input = self.aggregate_input(call, span)?;
-                let typed = aggregate.call(self, input)?;
-                match &call.over {
-                    None => Ok(typed),
-                    Some(over) => window::over_aggregate(self, typed, over, span),
-                }
+                let typed = function.call(self, input)?;
+                window::over_aggregate(self, typed, over, span)
             }
             Callable::Window(function) => match &call.over {
                 Some(over) => {

@@ -31,6 +31,8 @@ pub(super) struct Lowering<'s, 'a> {
     pub(super) column: Option<usize>,
     /// Scalar common table expressions being inlined, by the address of their node.
     scalars: Vec<usize>,
+    /// Inside an aggregate's arguments: the columns as they are before grouping.
+    pub(super) rows: Option<Box<DFSchema>>,
 }
 
 impl<'s, 'a> Lowering<'s, 'a> {
@@ -49,6 +51,7 @@ impl<'s, 'a> Lowering<'s, 'a> {
             inlining: Vec::new(),
             column: None,
             scalars: Vec::new(),
+            rows: None,
         }
     }
 
@@ -437,7 +440,7 @@ impl PlanContext for Lowering<'_, '_> {
     }
 
     fn schema(&self) -> &DFSchema {
-        self.scope.plan.schema()
+        self.rows.as_deref().unwrap_or_else(|| self.scope.plan.schema())
     }
 
     fn coerce(&self, value: Typed, target: &Type) -> Result<Typed> {

@@ -13,7 +13,7 @@ use hedgerow_parser::{Span, ast};
 use super::expr::{Lowering, constant};
 use super::order::{self, OrderKey};
 use super::scope::{Relation, RelationColumn, Scope};
-use super::{OutputColumn, select};
+use super::{OutputColumn, limit, select};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::fill::grid::{self, Level, Step, Value};
 use crate::execute::fill::{Fill, Late, Source, Spec};
@@ -101,6 +101,7 @@ pub(super) fn plan<'a>(
                 None => Source::Before,
                 Some(expr) => {
                     let typed = Lowering::new(&mut inner).lower(expr)?;
+                    limit::refuse_rows(&inner, &typed, "INTERPOLATE")?;
                     let typed = Lowering::new(&mut inner).coerce(typed, &output.ty)?;
                     computed.push(select::laid_out(typed, inner.plan.schema())?);
                     Source::Computed(computed.len() - 1)
@@ -210,8 +211,8 @@ fn level<'a>(
 
 /// Lowers an expression that sees no columns.
 fn outside<'a>(scope: &Scope<'a>, expr: &'a ast::Expr, ty: Option<&Type>) -> Result<Typed> {
+    let typed = limit::lower_outside(scope, expr, "WITH FILL")?;
     let mut outside = Scope::new(scope.env, scope.ctes)?;
-    let typed = Lowering::new(&mut outside).lower(expr)?;
     match ty {
         Some(ty) => Ok(Lowering::new(&mut outside).coerce(typed, ty)?),
         None => Ok(typed),

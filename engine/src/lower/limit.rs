@@ -12,9 +12,11 @@ use datafusion::logical_expr::{
 };
 use hedgerow_parser::ast;
 
+use super::aggregate::find_aggregate;
 use super::expr::{Lowering, balanced, constant};
 use super::order::{self, OrderKey};
 use super::scope::Scope;
+use super::window;
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{PlanContext, Typed};
 use crate::types::Type;
@@ -249,7 +251,7 @@ fn filtered_by_windows(
 /// A number of rows that does not depend on them; none for NULL, which PostgreSQL reads as no
 /// limit.
 fn count<'a>(scope: &Scope<'a>, expr: &'a ast::Expr, clause: &str) -> Result<Option<Count>> {
-    let typed = lower_outside(scope, expr)?;
+    let typed = lower_outside(scope, expr, clause)?;
     if !(typed.ty.is_integer() || typed.ty == Type::Null) {
         let message = format!("{clause} must be an integer, not {}", typed.ty);
         return Err(Error::new(ErrorKind::TypeMismatch, message).at(expr.span));
@@ -274,7 +276,7 @@ fn count<'a>(scope: &Scope<'a>, expr: &'a ast::Expr, clause: &str) -> Result<Opt
 
 /// A constant from 0 to 100.
 fn percentage<'a>(scope: &Scope<'a>, expr: &'a ast::Expr) -> Result<Option<Count>> {
-    let typed = lower_outside(scope, expr)?;
+    let typed = lower_outside(scope, expr, "LIMIT")?;
     if !(typed.ty.is_numeric() || typed.ty == Type::Null) {
         let message = format!("a percentage must be a number, not {}", typed.ty);
         return Err(Error::new(ErrorKind::TypeMismatch, message).at(expr.span));
@@ -294,8 +296,33 @@ fn percentage<'a>(scope: &Scope<'a>, expr: &'a ast::Expr) -> Result<Option<Count
     }
 }
 
-/// Lowers an expression that sees no columns.
-fn lower_outside<'a>(scope: &Scope<'a>, expr: &'a ast::Expr) -> Result<Typed> {
+/// Lowers an expression that sees no rows.
+///
+/// # Errors
+/// `Grouping` and `Windowing` for what is computed from rows, beside those of any expression.
+pub(super) fn lower_outside<'a>(
+    scope: &Scope<'a>,
+    expr: &'a ast::Expr,
+    clause: &str,
+) -> Result<Typed> {
     let mut outside = Scope::new(scope.env, scope.ctes)?;
-    Lowering::new(&mut outside).lower(expr)
+    let typed = Lowering::new(&mut outside).lower(expr)?;
+    refuse_rows(&outside, &typed, clause)?;
+    Ok(typed)
+}
+
+/// Refuses aggregates, window functions and `arrayJoin` where there is at most one row.
+pub(super) fn refuse_rows(scope: &Scope<'_>, typed: &Typed, clause: &str) -> Result<()> {
+    if let Some(aggregate) = find_aggregate(&typed.expr) {
+        let message = format!("aggregate function {aggregate} in {clause}");
+        return Err(Error::new(ErrorKind::Grouping, message)
+            .at(typed.span)
+            .hint("Compute it in a subquery."));
+    }
+    window::refuse(typed, clause)?;
+    if !scope.walked.is_empty() {
+        let message = format!("arrayJoin in {clause}");
+        return Err(Error::new(ErrorKind::InvalidArgument, message).at(typed.span));
+    }
+    Ok(())
 }

@@ -16,7 +16,15 @@ use crate::types::Type;
 
 /// Lowers a top-level query.
 pub(super) fn lower(env: &Environment<'_>, query: &ast::Query) -> Result<Lowered> {
-    let lowered = lower_in(env, &Ctes::none(), query)?;
+    let none = Ctes::none();
+    let lowered = match query {
+        // The rows of a view are read by others.
+        ast::Query::Select(select) if !env.in_view() => {
+            let ctes = declare(env, &none, select.with.as_ref())?;
+            select::lower_outermost(env, &ctes, select)?
+        }
+        query => lower_in(env, &none, query)?,
+    };
     subquery::refuse_unjoined(&lowered.plan)?;
     Ok(Lowered { plan: shared::settle(env, lowered.plan)?, ..lowered })
 }

@@ -109,6 +109,8 @@ pub(super) struct Scope<'a> {
     pub(super) subqueries: HashMap<usize, Typed>,
     /// Aliases whose values must be computed once, see [`super::volatile`].
     pub(super) volatile: HashMap<&'a str, Typed>,
+    /// Columns that are never NULL in the rows, but may be in the groups.
+    pub(super) never_null: HashSet<Column>,
 }
 
 impl<'a> Scope<'a> {
@@ -127,6 +129,7 @@ impl<'a> Scope<'a> {
             windows: HashMap::new(),
             subqueries: HashMap::new(),
             volatile: HashMap::new(),
+            never_null: HashSet::new(),
         })
     }
 

@@ -9,8 +9,9 @@ use super::limit::{Limit, PerKey};
 use super::order::{self, OrderKey};
 use super::scope::{Ctes, Scope};
 use super::star::Item;
+use super::totals::Totals;
 use super::{
-    Environment, Lowered, OutputColumn, aggregate, array_join, fill, from, star, subquery,
+    Environment, Lowered, OutputColumn, aggregate, array_join, fill, from, star, subquery, totals,
     volatile, window,
 };
 use crate::answer::Notice;
@@ -69,12 +70,27 @@ impl Exprs {
     }
 }
 
-/// Lowers a SELECT whose WITH clause is already in `ctes`.
+/// Lowers a SELECT whose WITH clause is already in `ctes`, and whose rows another query reads.
 pub(super) fn lower(
     env: &Environment<'_>,
     ctes: &Ctes<'_>,
     select: &ast::Select,
 ) -> Result<Lowered> {
+    totals::check(select, false)?;
+    clauses(env, ctes, select)
+}
+
+/// Lowers the outermost SELECT, whose WITH clause is already in `ctes`.
+pub(super) fn lower_outermost(
+    env: &Environment<'_>,
+    ctes: &Ctes<'_>,
+    select: &ast::Select,
+) -> Result<Lowered> {
+    totals::check(select, true)?;
+    clauses(env, ctes, select)
+}
+
+fn clauses(env: &Environment<'_>, ctes: &Ctes<'_>, select: &ast::Select) -> Result<Lowered> {
     for lock in &select.locks {
         let message = "rows are not locked: FOR UPDATE and FOR SHARE have no effect".to_owned();
         env.warn(Notice { message, hint: None }, lock.span);
@@ -92,22 +108,54 @@ pub(super) fn lower(
     aggregate::prepare(&mut scope, select)?;
     let mut exprs = lower_exprs(&mut scope, select, &items)?;
     let keys = aggregate::keys(&mut scope, select, &exprs)?;
-    aggregate::plan(&mut scope, keys, &mut exprs)?;
+    let totals = aggregate::plan(&mut scope, keys, &mut exprs)?;
     array_join::late(&mut scope, &mut exprs)?;
     volatile::compute(&mut scope, exprs.all_mut())?;
     if let Some(mut having) = exprs.having.take() {
         subquery::join_in(&mut scope, [&mut having.expr])?;
         scope.plan = LogicalPlanBuilder::from(scope.plan).filter(having.expr)?.build()?;
     }
-    window::plan(&mut scope, &mut exprs)?;
-    volatile::compute(&mut scope, exprs.all_mut())?;
-    subquery::join_rest(&mut scope, &mut exprs)?;
-    volatile::compute(&mut scope, exprs.all_mut())?;
-    array_join::late(&mut scope, &mut exprs)?;
+    let totals = totals.map(|totals| totals_row(&mut scope, select, totals)).transpose()?;
+    after_having(&mut scope, &mut exprs)?;
+    project(&mut scope, select, exprs, totals)
+}
+
+/// Windows and subqueries over the groups that are kept, and QUALIFY.
+fn after_having(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
+    window::plan(scope, exprs)?;
+    volatile::compute(scope, exprs.all_mut())?;
+    subquery::join_rest(scope, exprs)?;
+    volatile::compute(scope, exprs.all_mut())?;
+    array_join::late(scope, exprs)?;
     if let Some(qualify) = exprs.qualify.take() {
-        scope.plan = LogicalPlanBuilder::from(scope.plan).filter(qualify.expr)?.build()?;
+        scope.plan = LogicalPlanBuilder::from(scope.plan.clone()).filter(qualify.expr)?.build()?;
     }
-    project(&mut scope, select, exprs)
+    Ok(())
+}
+
+/// The select list over the row of totals. The groups on the scope's plan are those that HAVING
+/// kept.
+fn totals_row<'a>(
+    scope: &mut Scope<'a>,
+    select: &ast::Select,
+    totals: Totals<'a>,
+) -> Result<Lowered> {
+    let mut kept = None;
+    if select.having.is_some() {
+        scope.plan = totals::shared(scope.env, scope.plan.clone())?;
+        kept = Some(scope.plan.clone());
+    }
+    let mut alone = Scope::new(scope.env, scope.ctes)?;
+    alone.plan = totals.row(scope.env, kept)?;
+    alone.volatile = totals.volatile;
+    let mut exprs = Exprs::of_items(totals.items);
+    array_join::late(&mut alone, &mut exprs)?;
+    volatile::compute(&mut alone, exprs.all_mut())?;
+    after_having(&mut alone, &mut exprs)?;
+    let (columns, projection) = outputs(exprs.items, alone.plan.schema())?;
+    let projection = projection.into_iter().map(|(name, expr)| expr.alias(name));
+    let plan = LogicalPlanBuilder::from(alone.plan).project(projection.collect::<Vec<_>>())?;
+    Ok(Lowered { plan: plan.build()?, columns })
 }
 
 fn lower_exprs<'a>(
@@ -199,18 +247,34 @@ pub(super) fn laid_out(typed: Typed, schema: &DFSchema) -> Result<Expr> {
     Ok(cast(typed.expr, target))
 }
 
-/// DISTINCT, ORDER BY, LIMIT and the final columns.
-fn project<'a>(scope: &mut Scope<'a>, select: &'a ast::Select, exprs: Exprs) -> Result<Lowered> {
-    let schema = scope.plan.schema();
-    let mut columns: Vec<OutputColumn> = Vec::with_capacity(exprs.items.len());
-    let mut projection = Vec::with_capacity(exprs.items.len());
-    for (name, typed) in exprs.items {
+/// An expression under its unique name.
+type Named = (String, Expr);
+
+/// The columns of a select list, and what they are.
+fn outputs(
+    items: Vec<(String, Typed)>,
+    schema: &DFSchema,
+) -> Result<(Vec<OutputColumn>, Vec<Named>)> {
+    let mut columns: Vec<OutputColumn> = Vec::with_capacity(items.len());
+    let mut projection = Vec::with_capacity(items.len());
+    for (name, typed) in items {
         let unique = unique_name(&columns, &name);
         let ty = typed.ty.clone();
         let column = Column::new_unqualified(unique.clone());
         columns.push(OutputColumn { name, column, ty });
         projection.push((unique, laid_out(typed, schema)?));
     }
+    Ok((columns, projection))
+}
+
+/// DISTINCT, ORDER BY, LIMIT, totals and the final columns.
+fn project<'a>(
+    scope: &mut Scope<'a>,
+    select: &'a ast::Select,
+    exprs: Exprs,
+    totals: Option<Lowered>,
+) -> Result<Lowered> {
+    let (columns, mut projection) = outputs(exprs.items, scope.plan.schema())?;
     let mut keys = exprs.order_by;
     let mut per_key = Vec::new();
     if !exprs.distinct_on.is_empty() {
@@ -269,7 +333,12 @@ fn project<'a>(scope: &mut Scope<'a>, select: &'a ast::Select, exprs: Exprs) -> 
         false => order::sorted(plan, &keys)?,
     };
     plan = limit.apply(scope, plan, &keys)?;
-    if hides || fills {
+    let has_totals = totals.is_some();
+    if let Some(row) = totals {
+        totals::check_columns(&row.columns, &columns)?;
+        plan = totals::append(scope.env, plan, row.plan, &keys)?;
+    }
+    if hides || fills || has_totals {
         let shown = columns.iter().map(|output| Expr::Column(output.column.clone()));
         plan = LogicalPlanBuilder::from(plan).project(shown.collect::<Vec<_>>())?.build()?;
     }

@@ -33,7 +33,7 @@ impl<'a> Scope<'a> {
 }
 
 /// Makes columns of the named volatile expressions that can be computed from the plan as it is,
-/// and puts the columns where the expressions were.
+/// and puts the columns where the expressions were. Those inside of others come first.
 pub(super) fn compute<'e>(
     scope: &mut Scope<'_>,
     exprs: impl IntoIterator<Item = &'e mut Expr>,
@@ -42,21 +42,34 @@ pub(super) fn compute<'e>(
         return Ok(());
     }
     let mut exprs: Vec<&mut Expr> = exprs.into_iter().collect();
+    loop {
+        let found = innermost(&exprs)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        put_columns(scope, &mut exprs, &found)?;
+    }
+}
+
+/// The named expressions that have no other in them, and can be computed.
+fn innermost(exprs: &[&mut Expr]) -> Result<Vec<Expr>> {
     let mut found: Vec<Expr> = Vec::new();
-    for expr in &exprs {
+    for expr in exprs {
         expr.apply(|node| {
-            if is_named(node) && is_ready(node) {
-                if !found.contains(node) {
-                    found.push(node.clone());
-                }
-                return Ok(TreeNodeRecursion::Jump);
+            let Some(inner) = named(node) else { return Ok(TreeNodeRecursion::Continue) };
+            if inner.exists(|node| Ok(named(node).is_some()))? {
+                return Ok(TreeNodeRecursion::Continue);
             }
-            Ok(TreeNodeRecursion::Continue)
+            if is_ready(node) && !found.contains(node) {
+                found.push(node.clone());
+            }
+            Ok(TreeNodeRecursion::Jump)
         })?;
     }
-    if found.is_empty() {
-        return Ok(());
-    }
+    Ok(found)
+}
+
+fn put_columns(scope: &mut Scope<'_>, exprs: &mut [&mut Expr], found: &[Expr]) -> Result<()> {
     let mut projection: Vec<Expr> = scope.plan.schema().columns().into_iter().map(col).collect();
     projection.extend(found.iter().cloned());
     scope.plan = LogicalPlanBuilder::from(scope.plan.clone()).project(projection)?.build()?;
@@ -75,14 +88,26 @@ pub(super) fn compute<'e>(
     Ok(())
 }
 
-fn is_named(expr: &Expr) -> bool {
-    matches!(expr, Expr::Alias(alias) if alias.name.starts_with(&format!("__{PREFIX}_")))
+/// What a named expression computes.
+fn named(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::Alias(alias) if alias.name.starts_with(&format!("__{PREFIX}_")) => Some(&alias.expr),
+        _ => None,
+    }
 }
 
-/// Whether two evaluations could differ; the joins of subqueries are computed once anyway.
+/// Whether two evaluations could differ. Named expressions and the joins of subqueries are
+/// computed once anyway.
 fn is_volatile(expr: &Expr) -> bool {
-    let found = expr.exists(|node| Ok(!subquery::is_pending(node) && node.is_volatile_node()));
-    found.unwrap_or(true)
+    let mut found = false;
+    let walked = expr.apply(|node| {
+        if named(node).is_some() {
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        found = found || (!subquery::is_pending(node) && node.is_volatile_node());
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found || walked.is_err()
 }
 
 /// False for what exists only after aggregation, windows or the joins of subqueries.

@@ -38,10 +38,6 @@ pub(super) fn over_aggregate<'a>(
     let expr = typed.expr.transform_down(|node| {
         let Expr::AggregateFunction(aggregate) = node else { return Ok(Transformed::no(node)) };
         let params = aggregate.params;
-        if !params.order_by.is_empty() {
-            let message = "ORDER BY inside a window function's arguments is not available yet";
-            return Err(Error::unsupported(message).at(span).into());
-        }
         let over = Expr::WindowFunction(Box::new(WindowFunction {
             fun: WindowFunctionDefinition::AggregateUDF(aggregate.func),
             params: WindowFunctionParams {

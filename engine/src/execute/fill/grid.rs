@@ -13,6 +13,8 @@ use arrow::datatypes::{
     TimestampMicrosecondType, UInt64Type,
 };
 
+use chrono::{DateTime, MappedLocalTime, Months, Offset, TimeDelta, TimeZone};
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// A value of a key: integers, days and microseconds as they are, decimals by their digits.
@@ -61,8 +63,7 @@ impl Level {
                 Some(Value::Int(i128::from(next)))
             }
             (Value::Int(value), Step::Time(step, zone)) => {
-                let time = i64::try_from(value).ok()?;
-                let next = TimestampMicrosecondType::add_month_day_nano(time, step, zone)?;
+                let next = later(i64::try_from(value).ok()?, step, zone)?;
                 Some(Value::Int(i128::from(next)))
             }
             _ => None,
@@ -74,6 +75,29 @@ impl Level {
     pub(crate) fn before(&self, a: Value, b: Value) -> bool {
         if self.descending { a > b } else { a < b }
     }
+}
+
+/// A time in microseconds, moved by an interval. Months and days keep the time of day in the zone;
+/// where clocks skip that time, it is as much later, and where they show it twice, the first.
+fn later(time: i64, step: IntervalMonthDayNano, zone: Tz) -> Option<i64> {
+    let mut moved = DateTime::from_timestamp_micros(time)?.naive_utc();
+    if (step.months, step.days) != (0, 0) {
+        let local = moved.checked_add_offset(zone.offset_from_utc_datetime(&moved).fix())?;
+        let months = Months::new(step.months.unsigned_abs());
+        let local = match step.months < 0 {
+            true => local.checked_sub_months(months)?,
+            false => local.checked_add_months(months)?,
+        };
+        let local = local.checked_add_signed(TimeDelta::days(step.days.into()))?;
+        let offset = match zone.offset_from_local_datetime(&local) {
+            MappedLocalTime::Single(offset) | MappedLocalTime::Ambiguous(offset, _) => offset,
+            // As before the clocks were put forward.
+            MappedLocalTime::None => zone.offset_from_utc_datetime(&(local - TimeDelta::days(1))),
+        };
+        moved = local.checked_sub_offset(offset.fix())?;
+    }
+    let moved = moved.checked_add_signed(TimeDelta::nanoseconds(step.nanoseconds))?;
+    Some(moved.and_utc().timestamp_micros())
 }
 
 /// True for the types of keys that can be filled.

@@ -325,7 +325,7 @@ fn own_form(
         groups = aggregate.groups(&types)?;
     }
     let (ty, nullable) = (groups.returns(), groups.nullable());
-    Ok(Planned { udaf: aggregate.udaf(), args: exprs, ty, nullable })
+    Ok(Planned { udaf: aggregate.udaf(&types)?, args: exprs, ty, nullable })
 }
 
 /// What a value of this type is when there is none: 0, '', 1970-01-01.

@@ -36,6 +36,8 @@ pub(super) struct Aggregate {
     distinct: bool,
     /// How the last arguments, which only say in which order rows come, are sorted.
     order: Vec<SortOptions>,
+    /// The result over no rows, as in an empty window frame; none for NULL.
+    empty: Option<ScalarValue>,
     signature: Signature,
 }
 
@@ -59,7 +61,7 @@ impl Aggregate {
         }
         // Lowering has converted the arguments: whatever arrives is right.
         let signature = Signature::user_defined(Volatility::Immutable);
-        Self { name, function, combinators, params, distinct, order, signature }
+        Self { name, function, combinators, params, distinct, order, empty: None, signature }
     }
 
     /// The same, NULL when there is no row.
@@ -68,8 +70,14 @@ impl Aggregate {
         Self::new(self.function, self.combinators, self.params, self.distinct, self.order)
     }
 
-    pub(super) fn udaf(self) -> Arc<AggregateUDF> {
-        Arc::new(AggregateUDF::new_from_impl(self))
+    /// For arguments of these types.
+    pub(super) fn udaf(mut self, types: &[Type]) -> crate::Result<Arc<AggregateUDF>> {
+        let mut groups = self.groups(types)?;
+        if !groups.nullable() {
+            groups.grow(1);
+            self.empty = Some(first_value(&groups.finish(1)?)?);
+        }
+        Ok(Arc::new(AggregateUDF::new_from_impl(self)))
     }
 
     /// Empty states for arguments of these types.
@@ -163,6 +171,10 @@ impl AggregateUDFImpl for Aggregate {
         args: AccumulatorArgs<'_>,
     ) -> DataFusionResult<Box<dyn GroupsAccumulator>> {
         Ok(Box::new(Grouped { states: self.states(args.expr_fields)?, count: 0 }))
+    }
+
+    fn default_value(&self, data_type: &DataType) -> DataFusionResult<ScalarValue> {
+        self.empty.clone().map_or_else(|| ScalarValue::try_from(data_type), Ok)
     }
 
     /// Order is kept by [`Replay`], across partitions too; DataFusion need not sort.
