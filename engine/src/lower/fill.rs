@@ -180,8 +180,9 @@ fn level<'a>(
     }
     let step = match &fill.step {
         Some(step) => self::step(scope, step, ty)?,
-        None => unit(ty, if order.descending { -1 } else { 1 }),
+        None => None,
     };
+    let step = step.unwrap_or_else(|| unit(ty, if order.descending { -1 } else { 1 }));
     let step_span = fill.step.as_ref().map_or(key.span, |step| step.span);
     check_step(step, order.descending).map_err(|error| error.at(step_span))?;
     let mut level = Level {
@@ -270,12 +271,23 @@ fn unit(ty: &Type, count: i64) -> Step {
     }
 }
 
-fn step<'a>(scope: &Scope<'a>, expr: &'a ast::Expr, ty: &Type) -> Result<Step> {
+/// The step; none for a parameter that has no value yet.
+fn step<'a>(scope: &Scope<'a>, expr: &'a ast::Expr, ty: &Type) -> Result<Option<Step>> {
     let mismatch = |found: &Type| {
         let message = format!("WITH FILL cannot step through {ty} by {found}");
         Error::new(ErrorKind::TypeMismatch, message).at(expr.span)
     };
     let typed = outside(scope, expr, None)?;
+    if typed.expr.exists(|node| Ok(matches!(node, Expr::Placeholder(_))))? {
+        let by_number =
+            matches!(ty, Type::Date | Type::DateTime(_)) && typed.is_untyped_parameter();
+        outside(
+            scope,
+            expr,
+            if by_number { Some(&Type::Int64) } else { typed.is_untyped_parameter().then_some(ty) },
+        )?;
+        return Ok(None);
+    }
     let target = match (ty, &typed.ty) {
         (Type::Date | Type::DateTime(_), Type::Interval) => Type::Interval,
         (_, Type::Interval) => return Err(mismatch(&typed.ty)),
@@ -290,25 +302,26 @@ fn step<'a>(scope: &Scope<'a>, expr: &'a ast::Expr, ty: &Type) -> Result<Step> {
         Error::new(ErrorKind::InvalidArgument, message).at(expr.span)
     })?;
     if let ScalarValue::IntervalMonthDayNano(Some(interval)) = value {
-        return match ty {
+        let step = match ty {
             Type::DateTime(zone) => {
                 let zone: Tz = zone.parse().map_err(|_| mismatch(&Type::Interval))?;
-                Ok(Step::Time(interval, zone))
+                Step::Time(interval, zone)
             }
-            _ if interval.nanoseconds == 0 => Ok(Step::Days(interval)),
+            _ if interval.nanoseconds == 0 => Step::Days(interval),
             _ => {
                 let message = "WITH FILL cannot step through days by less than a day";
-                Err(Error::new(ErrorKind::InvalidArgument, message).at(expr.span))
+                return Err(Error::new(ErrorKind::InvalidArgument, message).at(expr.span));
             }
         };
+        return Ok(Some(step));
     }
     let value = value.cast_to(&target.to_arrow())?.to_array_of_size(1)?;
     match grid::read(&value)?.first().copied().flatten() {
-        Some(Value::Float(step)) => Ok(Step::Float(step)),
-        Some(Value::Int(step)) => Ok(Step::Int(match ty {
+        Some(Value::Float(step)) => Ok(Some(Step::Float(step))),
+        Some(Value::Int(step)) => Ok(Some(Step::Int(match ty {
             Type::DateTime(_) => step.saturating_mul(1_000_000),
             _ => step,
-        })),
+        }))),
         None => Err(mismatch(&typed.ty)),
     }
 }

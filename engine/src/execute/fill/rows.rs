@@ -222,6 +222,7 @@ impl Rows {
         row: Option<usize>,
     ) -> Result<(), DataFusionError> {
         let plan = Arc::clone(&self.plan);
+        let computes = plan.fillers.iter().any(|filler| matches!(filler, Filler::Computed(_)));
         let here = &plan.levels[level];
         if until.is_none() && here.to.is_none() {
             return Ok(());
@@ -237,6 +238,10 @@ impl Rows {
             }
             loop {
                 self.add(&keys, row)?;
+                if computes {
+                    // A batch of them takes long: let the query be cancelled in between.
+                    tokio::task::coop::consume_budget().await;
+                }
                 if self.columns[0].picks.len() >= self.rows_max {
                     self.hand_on().await?;
                 }
