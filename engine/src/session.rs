@@ -68,8 +68,14 @@ pub struct TableInfo {
 
 impl Session {
     pub(crate) fn new(engine: Arc<Engine>, project: ProjectId, options: SessionOptions) -> Self {
-        let (settings, prepared) = (RwLock::default(), RwLock::default());
+        let settings = Settings { database: options.project.clone(), ..Settings::default() };
+        let (settings, prepared) = (RwLock::new(settings), RwLock::default());
         Self { engine, project, options, settings, prepared }
+    }
+
+    /// Says who asks: what `current_user` gives.
+    pub fn set_user(&self, name: &str) {
+        name.clone_into(&mut self.settings.write().user);
     }
 
     /// Runs a statement without parameters: parse, lower, execute.

@@ -19,6 +19,10 @@ pub struct Settings {
     pub hogql_strings: bool,
     /// See [`SETTINGS`].
     pub property_types: BTreeMap<String, PropertyType>,
+    /// Who asks: what `current_user` gives. Not to be set.
+    pub user: String,
+    /// The project by name: what `current_database()` gives. Not to be set.
+    pub database: String,
     /// What `{variables.x}`, `{filters}` and `{filters.a.b}` stand for, by dotted name.
     pub placeholders: BTreeMap<String, Expr>,
 }
@@ -30,6 +34,8 @@ impl Default for Settings {
             week_starts_monday: false,
             hogql_strings: false,
             property_types: BTreeMap::new(),
+            user: "hedgerow".to_owned(),
+            database: String::new(),
             placeholders: BTreeMap::new(),
         }
     }

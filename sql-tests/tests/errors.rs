@@ -4,8 +4,6 @@
 //! SQLSTATE and the message, the hint. With `UPDATE_MISTAKES=1` the file is written anew, to be
 //! reviewed in the diff.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::path::Path;
 
 use futures::TryStreamExt;

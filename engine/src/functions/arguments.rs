@@ -220,6 +220,18 @@ impl<'a> Arguments<'a> {
         Arc::new((0..self.rows).map(value).collect::<StringViewArray>())
     }
 
+    /// A text for each row, borrowed from somewhere, or an error.
+    ///
+    /// # Errors
+    /// The first one of `value`.
+    pub fn try_strs<S: AsRef<str>>(
+        &self,
+        value: impl FnMut(usize) -> Result<Option<S>>,
+    ) -> Result<ArrayRef> {
+        let values = (0..self.rows).map(value).collect::<Result<StringViewArray>>()?;
+        Ok(Arc::new(values))
+    }
+
     /// A text for each row, written into a buffer that arrives empty.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use hedgerow_parser::ast::BinaryOp;
 use super::arguments::Arguments;
 use super::coerce::common;
 use super::function::{Arg, Function, Returns};
-use super::{PlanContext, Typed, comparison, dates, strings};
+use super::{PlanContext, Typed, call, comparison, dates, strings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::Type;
 
@@ -132,8 +132,13 @@ pub fn binary(
     let result = match op {
         BinaryOp::Plus => plus(cx, left, right, span),
         BinaryOp::Minus => minus(cx, left, right, span),
-        BinaryOp::Multiply => numbers(cx, Operator::Multiply, left, right, span),
+        BinaryOp::Multiply => match (&left.ty, &right.ty) {
+            (Type::Interval, _) => scaled(cx, left, right, false, span),
+            (_, Type::Interval) => scaled(cx, right, left, false, span),
+            _ => numbers(cx, Operator::Multiply, left, right, span),
+        },
         BinaryOp::Modulo => numbers(cx, Operator::Modulo, left, right, span),
+        BinaryOp::Divide if left.ty == Type::Interval => scaled(cx, left, right, true, span),
         BinaryOp::Divide => divide(cx, left, right, span),
         BinaryOp::Concat => strings::concat(cx, span, vec![left, right]),
         BinaryOp::Eq
@@ -283,6 +288,21 @@ fn numbers(
 fn decimal_result(cx: &dyn PlanContext, result: Typed) -> Result<Typed> {
     let (_, field) = result.expr.to_field(cx.schema())?;
     Ok(Typed { ty: Type::from_field(&field), ..result })
+}
+
+/// An interval times a number, or divided by it.
+fn scaled(
+    cx: &dyn PlanContext,
+    interval: Typed,
+    number: Typed,
+    divides: bool,
+    span: Span,
+) -> Result<Typed> {
+    if !number.ty.is_numeric() && number.ty != Type::Null {
+        let op = if divides { Operator::Divide } else { Operator::Multiply };
+        return Err(mismatch(op, &interval.ty, &number.ty));
+    }
+    call(cx, span, "__scaledInterval", vec![interval, number, Typed::bool(divides, span)])
 }
 
 /// The type in which two numbers are added, subtracted, multiplied.

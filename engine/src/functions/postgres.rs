@@ -1,7 +1,15 @@
 //! Functions of PostgreSQL, under the names it has for them. Its operators and its calls with
 //! words between their arguments become calls of these in the grammar.
 
+pub mod arrays;
+pub mod build;
 pub mod documents;
+mod numbers;
+mod read;
+mod template;
+pub mod texts;
+pub mod times;
+mod write;
 
 use std::borrow::Cow;
 
@@ -84,12 +92,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
         .examples(&[("localtimestamp() = now()", "true")]),
 ];
 
+/// A word that is a constant text, in lower case.
+fn word_of(value: &Typed, what: &str) -> Result<String> {
+    value.as_text().map(str::to_ascii_lowercase).ok_or_else(|| {
+        let message = format!("{what} must be a constant text");
+        Error::new(ErrorKind::InvalidArgument, message).at(value.span)
+    })
+}
+
 fn extract(cx: &dyn PlanContext, span: Span, args: Vec<Typed>) -> Result<Typed> {
     let [part, value] = two(args)?;
-    let Some(name) = part.as_text().map(str::to_ascii_lowercase) else {
-        let message = "the part must be a constant text";
-        return Err(Error::new(ErrorKind::InvalidArgument, message).at(part.span));
-    };
+    let name = word_of(&part, "the part")?;
     if value.ty == Type::Interval {
         return call(cx, span, "__intervalPart", vec![part, value]);
     }

@@ -21,6 +21,8 @@ pub enum Callable {
 pub struct Registry {
     exact: HashMap<&'static str, &'static Function>,
     /// Those that match in any letter case, by lower-case name.
+    any_case: HashMap<String, &'static Function>,
+    /// All, by lower-case name.
     lower: HashMap<String, &'static Function>,
 }
 
@@ -32,12 +34,14 @@ pub fn registry() -> &'static Registry {
 
 impl Registry {
     fn new() -> Self {
-        let mut registry = Self { exact: HashMap::new(), lower: HashMap::new() };
+        let mut registry =
+            Self { exact: HashMap::new(), any_case: HashMap::new(), lower: HashMap::new() };
         for function in FAMILIES.iter().copied().flatten() {
             for name in function.names() {
                 registry.exact.insert(name, function);
+                registry.lower.entry(name.to_lowercase()).or_insert(function);
                 if function.any_case {
-                    registry.lower.insert(name.to_lowercase(), function);
+                    registry.any_case.insert(name.to_lowercase(), function);
                 }
             }
         }
@@ -45,16 +49,20 @@ impl Registry {
     }
 
     /// What `name` stands for: an exact name, then a name whose letter case does not matter,
-    /// then an aggregate with combinators (`uniqIf`, `sumArray`).
+    /// then an aggregate with combinators (`uniqIf`, `sumArray`). With `any_case` the letter case
+    /// of no name matters, as in PostgreSQL's text.
     ///
     /// # Errors
     /// `UnknownFunction`, with the nearest name as hint.
-    pub fn lookup(&self, name: &str) -> Result<Callable> {
+    pub fn lookup(&self, name: &str, any_case: bool) -> Result<Callable> {
         if let Some(function) = self.get(name) {
             return Ok(callable(function));
         }
         if let Some(call) = aggregates::parse(name, |base| self.get(base)) {
             return Ok(Callable::Aggregate(call));
+        }
+        if any_case && let Some(function) = self.lower.get(name.to_lowercase().as_str()) {
+            return Ok(callable(function));
         }
         let error = Error::new(ErrorKind::UnknownFunction, format!("no function named {name}"));
         if let Some(written) = aggregates::respelt(name, |base| self.get(base)) {
@@ -69,7 +77,7 @@ impl Registry {
 
     /// The function of a name, combinators apart.
     pub fn get(&self, name: &str) -> Option<&'static Function> {
-        let any_case = || self.lower.get(name.to_lowercase().as_str());
+        let any_case = || self.any_case.get(name.to_lowercase().as_str());
         self.exact.get(name).or_else(any_case).copied()
     }
 

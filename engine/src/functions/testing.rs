@@ -112,7 +112,7 @@ fn lower_call(cx: &TestContext, params: &Params, call: &ast::Call, span: Span) -
         exprs.iter().map(|expr| lower(cx, params, expr)).collect::<Result<Vec<_>>>()
     };
     let call_params = all(call.params.as_deref().unwrap_or_default())?;
-    let value = match registry().lookup(&call.name.name)? {
+    let value = match registry().lookup(&call.name.name, false)? {
         Callable::Scalar(function) => function.call(cx, span, call_params, all(&call.args)?)?,
         Callable::Aggregate(aggregate) => {
             let filter = call.filter.as_ref();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::expr::LambdaVariable;
 use datafusion::logical_expr::{Expr, SortExpr};
-use hedgerow_parser::{Span, ast};
+use hedgerow_parser::{Dialect, Span, ast};
 
 use super::aggregate::{self, find_aggregate};
 use super::expr::{Lowering, constant};
@@ -43,8 +43,16 @@ impl<'a> Lowering<'_, 'a> {
             let args = self.args(&call.args)?;
             return aggregate::grouping_call(args, span);
         }
-        let callable =
-            registry().lookup(&call.name.name).map_err(|error| error.at(call.name.span))?;
+        if call.args.is_empty()
+            && call.over.is_none()
+            && let Some(value) = self.of_session(&call.name.name.to_ascii_lowercase())
+        {
+            return Ok(Typed::text(value, span));
+        }
+        let any_case = self.scope.env.dialect.get() == Dialect::Postgres;
+        let callable = registry()
+            .lookup(&call.name.name, any_case)
+            .map_err(|error| error.at(call.name.span))?;
         let plain = call.over.is_none();
         if ignore_nulls && !matches!(callable, Callable::Aggregate(_) | Callable::Window(_)) {
             let message = format!("{} takes no IGNORE NULLS", call.name.name);
@@ -102,7 +110,7 @@ impl<'a> Lowering<'_, 'a> {
         args: Vec<Typed>,
         span: Span,
     ) -> Result<Typed> {
-        match registry().lookup(name)? {
+        match registry().lookup(name, false)? {
             Callable::Scalar(function) => function.call(self, span, Vec::new(), args),
             _ => Err(Error::internal(format!("{name} is not a scalar function"))),
         }

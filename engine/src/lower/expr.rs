@@ -394,7 +394,23 @@ impl<'s, 'a> Lowering<'s, 'a> {
                 self.call_scalar("now", vec![], span).map(Some)
             }
             "current_date" => self.call_scalar("today", vec![], span).map(Some),
-            _ => Ok(None),
+            word => Ok(self.of_session(word).map(|value| Typed::text(value, span))),
+        }
+    }
+
+    /// What a word, or a call without arguments, says about the session in PostgreSQL's text.
+    pub(super) fn of_session(&self, word: &str) -> Option<String> {
+        if self.scope.env.dialect.get() != Dialect::Postgres {
+            return None;
+        }
+        let settings = self.scope.env.settings;
+        match word {
+            "current_user" | "session_user" | "current_role" | "user" => {
+                Some(settings.user.clone())
+            }
+            "current_catalog" | "current_database" => Some(settings.database.clone()),
+            "current_schema" => Some("public".to_owned()),
+            _ => None,
         }
     }
 

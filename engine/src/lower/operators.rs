@@ -1,12 +1,12 @@
 //! Operators with HogQL's NULL semantics (reference: `language.md`, 10.3).
 
 use datafusion::logical_expr::{Expr, ExprSchemable, and, lit, not, or};
-use hedgerow_parser::Span;
 use hedgerow_parser::ast::BinaryOp;
+use hedgerow_parser::{Dialect, Span};
 
 use super::expr::{Lowering, balanced, boolean, constant};
 use crate::error::Result;
-use crate::functions::{PlanContext, Typed, arithmetic, comparison};
+use crate::functions::{PlanContext, Typed, arithmetic, call, comparison};
 use crate::types::Type;
 
 /// `left op right`.
@@ -17,6 +17,13 @@ pub(super) fn binary(
     right: Typed,
     span: Span,
 ) -> Result<Typed> {
+    let (left, right) = match lowering.scope.env.dialect.get() {
+        Dialect::Postgres => match in_postgres(lowering, op, left, right, span)? {
+            Ok(done) => return Ok(done),
+            Err(operands) => operands,
+        },
+        Dialect::Hogql => (left, right),
+    };
     match op {
         BinaryOp::Multiply
         | BinaryOp::Divide
@@ -26,6 +33,30 @@ pub(super) fn binary(
         | BinaryOp::Concat => arithmetic::binary(lowering, op, left, right, span),
         _ => comparison::compare(lowering, op, left, right, lowering.null_safe, span),
     }
+}
+
+/// What PostgreSQL's text means by other arithmetic on times: a difference of times is an
+/// interval, and a date moved by an interval is a time. Else the operands, as they are to be used.
+fn in_postgres(
+    lowering: &Lowering<'_, '_>,
+    op: BinaryOp,
+    left: Typed,
+    right: Typed,
+    span: Span,
+) -> Result<std::result::Result<Typed, (Typed, Typed)>> {
+    let time = |value: Typed| match value.ty {
+        Type::Date => lowering.coerce(value, &Type::DateTime(lowering.timezone().into())),
+        _ => Ok(value),
+    };
+    Ok(match (op, &left.ty, &right.ty) {
+        (BinaryOp::Minus, Type::Date, Type::Date) => Err((left, right)),
+        (BinaryOp::Minus, a, b) if a.is_temporal() && b.is_temporal() => {
+            Ok(call(lowering, span, "__difference", vec![left, right])?)
+        }
+        (BinaryOp::Plus | BinaryOp::Minus, Type::Date, Type::Interval) => Err((time(left)?, right)),
+        (BinaryOp::Plus, Type::Interval, Type::Date) => Err((left, time(right)?)),
+        _ => Err((left, right)),
+    })
 }
 
 /// `left IS [NOT] DISTINCT FROM right`: NULL equals NULL, also in join constraints.

@@ -22,6 +22,23 @@ use crate::types::Type;
 
 const NAMES: &[&str] = &["numbers", "generate_series", "range", "unnest"];
 
+/// Functions whose arrays are walked, with the names of the columns and what each column is.
+const WALKED: &[(&str, &[(&str, &str)])] = &[
+    ("json_array_elements", &[("value", "jsonb_array_elements")]),
+    ("json_array_elements_text", &[("value", "jsonb_array_elements_text")]),
+    ("json_each", &[("key", "jsonb_object_keys"), ("value", "__jsonValues")]),
+    ("json_each_text", &[("key", "jsonb_object_keys"), ("value", "__jsonValueTexts")]),
+    ("json_object_keys", &[("json_object_keys", "jsonb_object_keys")]),
+    ("jsonb_array_elements", &[("value", "jsonb_array_elements")]),
+    ("jsonb_array_elements_text", &[("value", "jsonb_array_elements_text")]),
+    ("jsonb_each", &[("key", "jsonb_object_keys"), ("value", "__jsonValues")]),
+    ("jsonb_each_text", &[("key", "jsonb_object_keys"), ("value", "__jsonValueTexts")]),
+    ("jsonb_object_keys", &[("jsonb_object_keys", "jsonb_object_keys")]),
+    ("regexp_matches", &[("regexp_matches", "regexp_matches")]),
+    ("regexp_split_to_table", &[("regexp_split_to_table", "regexp_split_to_array")]),
+    ("string_to_table", &[("string_to_table", "string_to_array")]),
+];
+
 /// What a table function stands for.
 enum Rows {
     /// A series of integers that are constants.
@@ -50,11 +67,9 @@ pub(super) fn lower<'a>(
             Ok((Relation::new(known, columns), plan))
         }
         Rows::Arrays(mut arrays) => {
-            rename_only(source, name, &mut arrays);
-            if source.ordinality {
-                arrays.push(ordinals(&mut inner, &arrays)?);
-            }
-            let columns = array_join::walk(&mut inner, known, arrays, Empty::Drop)?;
+            let extra = complete(&mut inner, source, name, &mut arrays)?;
+            let mut columns = array_join::walk(&mut inner, known, arrays, Empty::Drop)?;
+            hide(&mut columns, extra);
             Ok((Relation::new(known, columns), inner.plan))
         }
     }
@@ -79,12 +94,10 @@ pub(super) fn lateral<'a>(
         }
     };
     let mut arrays = arrays;
-    rename_only(source, name, &mut arrays);
-    if source.ordinality {
-        arrays.push(ordinals(scope, &arrays)?);
-    }
+    let extra = complete(scope, source, name, &mut arrays)?;
     let known = known_as(source, name);
-    let columns = array_join::walk(scope, known, arrays, empty)?;
+    let mut columns = array_join::walk(scope, known, arrays, empty)?;
+    hide(&mut columns, extra);
     Ok(Some(Relation::new(known, columns)))
 }
 
@@ -97,14 +110,42 @@ fn known_as<'a>(source: &'a ast::Source, name: &'a ast::Ident) -> &'a str {
 fn column_name(source: &ast::Source, name: &ast::Ident) -> String {
     match (&source.alias, name.name.as_str()) {
         (Some(alias), "unnest" | "generate_series") => alias.name.clone(),
+        (Some(alias), walked) if WALKED.iter().any(|(name, _)| *name == walked) => {
+            alias.name.clone()
+        }
         (_, "numbers") => "number".to_owned(),
         (_, other) => other.to_owned(),
     }
 }
 
-fn rename_only(source: &ast::Source, name: &ast::Ident, arrays: &mut [(String, Typed)]) {
-    if let [(only, _)] = arrays {
-        *only = column_name(source, name);
+/// Names the only column, and numbers the rows if asked to; true when a last column repeats the
+/// only one under the name it had: `item` and `item.value` are the same then.
+fn complete(
+    scope: &mut Scope<'_>,
+    source: &ast::Source,
+    name: &ast::Ident,
+    arrays: &mut Vec<(String, Typed)>,
+) -> Result<bool> {
+    let mut repeated = None;
+    if let [(only, array)] = arrays.as_mut_slice() {
+        let named = column_name(source, name);
+        let walked = WALKED.iter().any(|(walked, _)| *walked == name.name);
+        if walked && source.columns.is_empty() && *only != named {
+            repeated = Some((only.clone(), array.clone()));
+        }
+        *only = named;
+    }
+    if source.ordinality {
+        arrays.push(ordinals(scope, arrays)?);
+    }
+    let extra = repeated.is_some();
+    arrays.extend(repeated);
+    Ok(extra)
+}
+
+fn hide(columns: &mut [RelationColumn], last: bool) {
+    if let Some(column) = columns.last_mut().filter(|_| last) {
+        column.hidden = true;
     }
 }
 
@@ -131,10 +172,19 @@ fn rows<'a>(
     args: &'a [ast::Expr],
     span: Span,
 ) -> Result<Rows> {
+    if let Some((_, columns)) = WALKED.iter().find(|(walked, _)| *walked == name.name) {
+        let mut lowering = Lowering::new(scope);
+        let args = args.iter().map(|arg| lowering.lower(arg)).collect::<Result<Vec<_>>>()?;
+        let arrays = columns.iter().map(|(column, function)| {
+            Ok(((*column).to_owned(), lowering.call_scalar(function, args.clone(), span)?))
+        });
+        return Ok(Rows::Arrays(arrays.collect::<Result<_>>()?));
+    }
     if !NAMES.contains(&name.name.as_str()) {
         let message = format!("no table function named {}", name.name);
         let error = Error::new(ErrorKind::UnknownFunction, message).at(name.span);
-        let hint = did_you_mean(&name.name, NAMES.iter().copied());
+        let known = NAMES.iter().copied().chain(WALKED.iter().map(|(walked, _)| *walked));
+        let hint = did_you_mean(&name.name, known);
         return Err(error.hint(hint.unwrap_or_else(|| format!("There are {}.", NAMES.join(", ")))));
     }
     let mut lowering = Lowering::new(scope);

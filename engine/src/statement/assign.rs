@@ -24,7 +24,8 @@ pub(crate) fn set(settings: &mut Settings, name: &[Ident], value: &SetValue) -> 
 /// Without a name, resets everything.
 pub(crate) fn reset(settings: &mut Settings, name: Option<&[Ident]>) -> Result<()> {
     let Some(name) = name else {
-        *settings = Settings::default();
+        let (user, database) = (settings.user.clone(), settings.database.clone());
+        *settings = Settings { user, database, ..Settings::default() };
         return Ok(());
     };
     match placeholder_name(name) {

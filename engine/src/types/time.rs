@@ -3,7 +3,7 @@
 use chrono::{
     DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone,
 };
-use chrono_tz::Tz;
+use chrono_tz::{OffsetName, Tz};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -63,6 +63,13 @@ impl Zone {
             self.cached.set((quarter, offset.into()));
         }
         offset.into()
+    }
+
+    /// How the zone is called at an instant: `CET`, `-03`.
+    pub fn abbreviation(&self, instant: i64) -> String {
+        let utc = DateTime::from_timestamp(instant.div_euclid(SECOND), 0).unwrap_or_default();
+        let offset = self.tz.offset_from_utc_datetime(&utc.naive_utc());
+        offset.abbreviation().unwrap_or_default().to_owned()
     }
 
     /// Local time, as microseconds since the local epoch.

@@ -33,7 +33,8 @@ impl Parser<'_> {
             TokenKind::OpenParen if is_plain => (Some(first.list), self.args()?),
             _ => (None, first),
         };
-        let mut call = Box::new(Call::new(name, args.list));
+        let mut call = Box::new(Call::new(self.function_name(name), args.list));
+        self.complete_call(&mut call)?;
         call.params = params;
         call.distinct = args.distinct;
         call.order_by = args.order_by;
@@ -45,7 +46,7 @@ impl Parser<'_> {
         let span = self.span_from(start);
         let call = Expr::new(ExprKind::Call(call), span);
         if !ignores_nulls {
-            return Ok(call);
+            return self.meaning_of_call(call);
         }
         self.grow()?;
         Ok(Expr::new(ExprKind::IgnoreNulls(Box::new(call)), span))

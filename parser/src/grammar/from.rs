@@ -316,8 +316,9 @@ impl Parser<'_> {
         if self.kind() != TokenKind::OpenParen {
             return Ok(SourceKind::Table(parts));
         }
-        let name = match parts.pop() {
+        let mut name = match parts.pop() {
             Some(name) if parts.is_empty() => name,
+            Some(name) if self.is_catalog(&parts) => name,
             _ => return Err(self.unexpected("an alias, a join or the next clause")),
         };
         if self.begins_query(1) {
@@ -325,6 +326,9 @@ impl Parser<'_> {
             return Err(self
                 .unexpected("an expression")
                 .hint("Put the query into parentheses of its own."));
+        }
+        if self.dialect == Dialect::Postgres {
+            name.name.make_ascii_lowercase();
         }
         Ok(SourceKind::Function(name, self.plain_args()?))
     }

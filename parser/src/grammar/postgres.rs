@@ -5,6 +5,7 @@
 //! arguments, `text` the strings and sources.
 
 mod functions;
+mod names;
 mod text;
 
 use super::Parser;
@@ -133,15 +134,17 @@ impl Parser<'_> {
             .map(|(_, truth)| truth)
     }
 
-    /// SYMMETRIC after BETWEEN, where HogQL would not read a bound of that name.
+    /// SYMMETRIC after BETWEEN, where HogQL would not read a bound of that name. ASYMMETRIC says
+    /// what holds anyway.
     pub(super) fn symmetric(&mut self) -> bool {
-        let found = self.nth_word(0, "symmetric")
+        let asymmetric = self.nth_word(0, "asymmetric");
+        let found = (asymmetric || self.nth_word(0, "symmetric"))
             && self.begins_operand_after_name(1)
             && (self.dialect == Dialect::Postgres || self.nth(1) != TokenKind::OpenParen);
         if found {
             self.advance();
         }
-        found
+        found && !asymmetric
     }
 
     /// `ANY (…)`, `ALL (…)`, `SOME (…)` as the right side of a comparison.
@@ -357,7 +360,7 @@ fn texts(value: Expr) -> Expr {
     Expr::new(ExprKind::Cast { expr: Box::new(value), target, safe: false }, span)
 }
 
-/// The rows of a subquery of one column, as an array: `(SELECT array_agg(e) FROM (…) AS q (e))`.
+/// The rows of a subquery of one column, as an array, NULLs among them.
 fn elements_of(subquery: Expr) -> Expr {
     let span = subquery.span;
     let ExprKind::Subquery(query) = subquery.kind else { return subquery };
@@ -366,7 +369,10 @@ fn elements_of(subquery: Expr) -> Expr {
     source.alias = Some(Ident::new("__elements", span));
     source.columns = vec![element.clone()];
     let value = Expr::new(ExprKind::Field(vec![element]), span);
-    let array = Expr::new(call("array_agg", vec![value], span), span);
+    let array = Expr::new(
+        names::all_values(Call::new(Ident::new("groupArray", span), vec![value]), span),
+        span,
+    );
     let mut select = Select::new(vec![array], span);
     select.from = Some(Join::Source(Box::new(source)));
     Expr::new(ExprKind::Subquery(Box::new(Query::Select(Box::new(select)))), span)

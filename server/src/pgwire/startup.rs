@@ -127,6 +127,7 @@ async fn begin(
         }
         _ => error.into(),
     })?;
+    session.set_user(user);
     let session = Arc::new(session);
     let variables = Arc::new(Variables::new(Arc::clone(&session), user));
     for (name, value) in parameters {

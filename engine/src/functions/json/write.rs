@@ -21,7 +21,7 @@ pub(super) fn to_json(args: &Arguments<'_>) -> Result<ArrayRef> {
 }
 
 /// Writes values of one array as JSON.
-struct Writer<'a> {
+pub(in crate::functions) struct Writer<'a> {
     array: &'a ArrayRef,
     form: Form<'a>,
 }
@@ -37,7 +37,7 @@ enum Form<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(array: &'a ArrayRef, ty: &Type) -> Result<Self> {
+    pub(in crate::functions) fn new(array: &'a ArrayRef, ty: &Type) -> Result<Self> {
         let form = match ty {
             Type::Array(element) => {
                 Form::Array(Box::new(Self::new(array.as_list::<i32>().values(), element)?))
@@ -57,7 +57,7 @@ impl<'a> Writer<'a> {
         Ok(Self { array, form })
     }
 
-    fn write(&self, row: usize, out: &mut String) {
+    pub(in crate::functions) fn write(&self, row: usize, out: &mut String) {
         if self.array.is_null(row) {
             out.push_str("null");
             return;
@@ -99,7 +99,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Keys are strings, whatever their type.
-    fn write_key(&self, row: usize, out: &mut String) {
+    pub(in crate::functions) fn write_key(&self, row: usize, out: &mut String) {
         let mut text = String::new();
         self.write(row, &mut text);
         if text.starts_with('"') {
@@ -110,7 +110,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn write_list(
+pub(in crate::functions) fn write_list(
     open: char,
     close: char,
     range: std::ops::Range<i32>,

@@ -276,12 +276,15 @@ pub(super) fn check_pattern(_: &dyn PlanContext, _: Span, args: &mut Vec<Typed>)
 /// `InvalidArgument`, saying what is wrong with it.
 pub fn regex(pattern: &str, any_case: bool) -> Result<Regex> {
     let mut builder = RegexBuilder::new(pattern);
-    builder.dot_matches_new_line(true).case_insensitive(any_case).build().map_err(|error| {
-        // The last line of the message is the reason; those before it draw the pattern.
-        let text = error.to_string();
-        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        Error::new(ErrorKind::InvalidArgument, format!("invalid regular expression: {reason}"))
-    })
+    let builder = builder.dot_matches_new_line(true).case_insensitive(any_case);
+    builder.build().map_err(|error| invalid_regex(&error))
+}
+
+/// The last line of the message is the reason; those before it draw the pattern.
+pub(in crate::functions) fn invalid_regex(error: &regex::Error) -> Error {
+    let text = error.to_string();
+    let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    Error::new(ErrorKind::InvalidArgument, format!("invalid regular expression: {reason}"))
 }
 
 /// The regular expressions of an argument, compiled only when they change.

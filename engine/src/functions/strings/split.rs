@@ -97,7 +97,7 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
 ];
 
 /// Builds an array of texts for each row.
-pub(super) fn texts_per_row(
+pub(in crate::functions) fn texts_per_row(
     args: &Arguments<'_>,
     mut write: impl FnMut(usize, &mut StringViewBuilder) -> Result<Option<()>>,
 ) -> Result<ArrayRef> {

@@ -47,9 +47,6 @@ impl Parser<'_> {
                 known.then_some(Self::type_literal as Production<Self>)
             }
             TokenKind::OpenParen if self.nth_word(0, "overlay") => Some(Self::overlay),
-            TokenKind::OpenParen if is_postgres && self.nth_word(0, "date_part") => {
-                Some(Self::date_part)
-            }
             TokenKind::OpenParen if is_postgres && self.nth_word(0, "position") => {
                 Some(Self::position)
             }
@@ -175,12 +172,6 @@ impl Parser<'_> {
         ))
     }
 
-    /// HogQL has a function of this name that counts the days of the week otherwise.
-    fn date_part(&mut self) -> Result<Expr> {
-        let word = self.advance();
-        self.call(Ident::new("extract_timestamp", word.span))
-    }
-
     /// Whether the parenthesis here holds an argument that words may follow. What it holds
     /// otherwise makes an ordinary call.
     fn begins_argument(&self) -> bool {
@@ -260,7 +251,8 @@ impl Parser<'_> {
         let word = self.advance();
         let name = self.ident_of(word)?;
         let side = self.trim_side();
-        if side.is_none() && !self.begins_argument() {
+        let no_side = self.dialect == Dialect::Postgres && self.nth_is(1, Keyword::From);
+        if side.is_none() && !no_side && !self.begins_argument() {
             return self.call(name);
         }
         self.advance();
