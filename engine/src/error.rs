@@ -197,6 +197,9 @@ impl From<DataFusionError> for Error {
                 ArrowError::ArithmeticOverflow(message) => {
                     Self::new(ErrorKind::OutOfRange, message)
                 }
+                ArrowError::CastError(message) if message.starts_with("Can't cast value") => {
+                    Self::new(ErrorKind::OutOfRange, message)
+                }
                 ArrowError::CastError(message) | ArrowError::ParseError(message) => {
                     Self::new(ErrorKind::InvalidText, message)
                 }

@@ -98,7 +98,15 @@ async fn ended(work: AbortOnDropHandle<()>) -> Option<Result<RecordBatch>> {
 /// The batch under the names the user gave, which need not be unique as a plan's must.
 fn relabel(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let rows = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().to_vec();
+    // Functions of libraries lose the extension types of nested values.
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        let (found, wanted) = (column.data_type(), field.data_type());
+        match found != wanted && found.equals_datatype(wanted) {
+            true => arrow::compute::cast(column, wanted),
+            false => Ok(Arc::clone(column)),
+        }
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows).map_err(|error| {
         Error::internal(format!("the result differs from its description: {error}"))
     })

@@ -60,7 +60,9 @@ pub const SETTINGS: &[Setting] = &[
         set: |settings, value| {
             let zone = match value.to_ascii_uppercase().as_str() {
                 "UTC" | "GMT" | "Z" | "ETC/UTC" => Tz::UTC,
-                _ => value.parse::<Tz>().map_err(|_| invalid("timezone", value))?,
+                _ => value.parse::<Tz>().map_err(|_| {
+                    invalid("timezone", value).hint("Use a name such as 'Europe/Berlin' or 'UTC'.")
+                })?,
             };
             settings.timezone = zone.name().to_owned();
             Ok(())
@@ -74,7 +76,7 @@ pub const SETTINGS: &[Setting] = &[
             settings.week_starts_monday = match value.to_ascii_lowercase().as_str() {
                 "sunday" => false,
                 "monday" => true,
-                _ => return Err(invalid("week_start", value)),
+                _ => return Err(invalid("week_start", value).hint("Write sunday or monday.")),
             };
             Ok(())
         },
@@ -88,7 +90,7 @@ pub const SETTINGS: &[Setting] = &[
             settings.hogql_strings = match value.to_ascii_lowercase().as_str() {
                 "on" | "true" | "1" | "yes" => true,
                 "off" | "false" | "0" | "no" => false,
-                _ => return Err(invalid("hogql_strings", value)),
+                _ => return Err(invalid("hogql_strings", value).hint("Write on or off.")),
             };
             Ok(())
         },
@@ -135,7 +137,7 @@ impl Settings {
                     Error::new(ErrorKind::InvalidSetting, format!("no setting named {name}"));
                 Err(match did_you_mean(name, SETTINGS.iter().map(|setting| setting.name)) {
                     Some(hint) => error.hint(hint),
-                    None => error,
+                    None => error.hint("SHOW SETTINGS lists what there is."),
                 })
             }
         }

@@ -551,7 +551,8 @@ impl Lexer<'_> {
                         "unclosed comment",
                         self.span(self.at, self.at + 2),
                     )
-                    .expected("`*/`"));
+                    .expected("`*/`")
+                    .hint("A comment ends with `*/`."));
                 };
                 self.at += length;
             } else {

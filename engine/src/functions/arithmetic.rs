@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
+use datafusion::common::ScalarValue;
 use datafusion::functions::core;
 use datafusion::logical_expr as logical;
 use datafusion::logical_expr::{ExprSchemable, Operator, ScalarUDF, binary_expr};
@@ -16,7 +17,8 @@ use hedgerow_parser::ast::BinaryOp;
 
 use super::arguments::Arguments;
 use super::coerce::common;
-use super::function::{Arg, Function, Returns};
+use super::conversions::convert::Strictness;
+use super::function::{Arg, Argument, Function, Returns};
 use super::{PlanContext, Typed, call, comparison, dates, strings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::Type;
@@ -56,7 +58,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         .any_case()
         .doc("The absolute value.")
         .examples(&[("abs(-3)", "3"), ("abs(-2.5)", "2.5")]),
-    Function::scalar("intDiv", &[Arg::Number, Arg::Number], Returns::Int, int_div)
+    WRAPPED,
+    Function::scalar("intDiv", &[Arg::Number, Arg::Number], Returns::Derived(quotient), int_div)
         .doc("The quotient without its fraction. Division by zero is an error.")
         .examples(&[("intDiv(7, 2)", "3"), ("intDiv(-7, 2)", "-3"), ("intDiv(5.5, 2)", "2")]),
     Function::scalar("intDivOrZero", &[Arg::Int, Arg::Int], Returns::Int, |args| {
@@ -117,6 +120,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .doc("The smaller of two numbers, as a float.")
     .examples(&[("min2(1, 2)", "1")]),
 ];
+
+/// What unsigned numbers become before they are calculated with signed ones, as in ClickHouse.
+const WRAPPED: Function = Function::scalar("__wrapped", &[Arg::Any], Returns::Int, |args| {
+    let values = args.uint(0);
+    Ok(args.ints(|row| values.get(row).map(u64::cast_signed)))
+})
+.doc("The signed integer of the same bits.");
 
 /// `left op right`, for every binary operator of the syntax.
 ///
@@ -270,9 +280,18 @@ fn numbers(
     right: Typed,
     span: Span,
 ) -> Result<Typed> {
+    let (left, right) = same_sign(cx, left, right)?;
     let ty =
         number_type(op, &left.ty, &right.ty).ok_or_else(|| mismatch(op, &left.ty, &right.ty))?;
+    if op == Operator::Modulo && ty == Type::Int64 && [&left.ty, &right.ty].contains(&&Type::UInt64)
+    {
+        // A remainder fits where the bits of the operands do not.
+        let wide = Type::Decimal(20, 0);
+        let remainder = native(op, cx.coerce(left, &wide)?, cx.coerce(right, &wide)?, wide, span);
+        return super::conversions::converted(remainder, &ty, Strictness::Fail);
+    }
     let operand = |value: Typed| match (&ty, &value.ty) {
+        (Type::Int64, Type::UInt64) => WRAPPED.call(cx, span, vec![], vec![value]),
         // Precision and scale of the result are DataFusion's business.
         (Type::Decimal(..), Type::Decimal(..)) => Ok(value),
         (Type::Decimal(..), _) => cx.coerce(value, &Type::Decimal(19, 0)),
@@ -283,6 +302,35 @@ fn numbers(
         Type::Decimal(..) => decimal_result(cx, result),
         _ => Ok(result),
     }
+}
+
+/// A constant that is not negative counts as unsigned beside an unsigned number.
+fn same_sign(cx: &dyn PlanContext, left: Typed, right: Typed) -> Result<(Typed, Typed)> {
+    let follows = |value: &Typed, other: &Typed| {
+        other.ty == Type::UInt64
+            && value.ty.is_signed()
+            && value.as_constant().is_some_and(is_natural)
+    };
+    if follows(&right, &left) {
+        return Ok((left, cx.coerce(right, &Type::UInt64)?));
+    }
+    if follows(&left, &right) {
+        return Ok((cx.coerce(left, &Type::UInt64)?, right));
+    }
+    Ok((left, right))
+}
+
+fn is_natural(value: &ScalarValue) -> bool {
+    i64::try_from(value.clone()).is_ok_and(|value| value >= 0)
+}
+
+/// The type of `intDiv`: unsigned between unsigned numbers.
+fn quotient(args: &[Argument<'_>]) -> Result<Type> {
+    let unsigned = |arg: &Argument<'_>| {
+        arg.ty.is_unsigned() || arg.ty.is_integer() && arg.constant.is_some_and(is_natural)
+    };
+    let first = args.first().is_some_and(|arg| arg.ty == Type::UInt64);
+    Ok(if first && args.iter().all(unsigned) { Type::UInt64 } else { Type::Int64 })
 }
 
 fn decimal_result(cx: &dyn PlanContext, result: Typed) -> Result<Typed> {
@@ -362,8 +410,7 @@ fn integers(args: &Arguments<'_>, compute: fn(i64, i64) -> Result<i64>) -> Resul
 
 fn int_div(args: &Arguments<'_>) -> Result<ArrayRef> {
     if !args.types.iter().any(|ty| matches!(ty, Type::Float64 | Type::Decimal(..))) {
-        let args = args.cast(&Type::Int64)?;
-        return integers(&args, |a, b| if b == 0 { Err(by_zero()) } else { Ok(a.wrapping_div(b)) });
+        return int_div_integers(args);
     }
     let args = args.cast(&Type::Float64)?;
     let (a, b) = (args.float(0), args.float(1));
@@ -372,6 +419,25 @@ fn int_div(args: &Arguments<'_>) -> Result<ArrayRef> {
         (Some(a), Some(b)) => Ok(Some((a / b) as i64)),
         _ => Ok(None),
     })
+}
+
+fn int_div_integers(args: &Arguments<'_>) -> Result<ArrayRef> {
+    let wide = |index: usize, row: usize| match args.types[index] {
+        Type::UInt64 => args.uint(index).get(row).map(i128::from),
+        _ => args.int(index).get(row).map(i128::from),
+    };
+    let divided = |row: usize| match (wide(0, row), wide(1, row)) {
+        (Some(_), Some(0)) => Err(by_zero()),
+        (Some(a), Some(b)) => Ok(Some(a / b)),
+        _ => Ok(None),
+    };
+    // Only the smallest integer by -1 does not fit, and wraps around.
+    match args.returns {
+        Type::UInt64 => {
+            args.try_primitives::<UInt64Type>(|row| Ok(divided(row)?.map(|q| q as u64)))
+        }
+        _ => args.try_primitives::<Int64Type>(|row| Ok(divided(row)?.map(|q| q as i64))),
+    }
 }
 
 fn gcd(a: i64, b: i64) -> i64 {

@@ -18,6 +18,8 @@ use arrow::compute::{concat, take};
 use datafusion::common::ScalarValue;
 use hedgerow_parser::Span;
 
+use super::adapter::laid_out;
+use super::aggregates::default_value;
 use super::arguments::Arguments;
 use super::coerce::common;
 use super::function::{Arg, Argument, Function, Nulls, Returns};
@@ -51,6 +53,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ELEMENT,
     Function::scalar("arraySlice", &[Arg::Array, Arg::Int, Arg::Int], Returns::First, slice)
         .optional(1)
+        .nulls(Nulls::First)
         .doc(
             "So many elements from a 1-based place; a negative place counts from the end, a \
              negative length leaves so many off.",
@@ -86,11 +89,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .doc("So many elements moved from the end to the beginning.")
     .examples(&[("arrayRotateRight([1, 2, 3], 1)", "[3,1,2]")]),
     Function::rewrite("arrayJoin", &[Arg::Array], |_, _, _| {
-        Err(Error::unsupported("arrayJoin as a function is not supported")
+        // Lowering plans it, where rows can be repeated.
+        Err(Error::unsupported("arrayJoin stands where no row can be repeated")
             .hint("Use ARRAY JOIN after FROM, which also makes one row per element."))
     })
-    .doc("Refused: use ARRAY JOIN.")
-    .examples(&[("arrayJoin([1])", "error: arrayJoin as a function is not supported")]),
+    .doc(
+        "One row for each element of the array, the other columns repeated. Several of them give \
+         all combinations.",
+    )
+    .examples(&[("arrayJoin([1])", "error: arrayJoin stands where no row can be repeated")]),
 ];
 
 const ELEMENT: Function = Function::scalar(
@@ -100,7 +107,8 @@ const ELEMENT: Function = Function::scalar(
     |args| {
         let lists = Lists::new(args, 0);
         let indexes = args.int(1);
-        let default = ScalarValue::new_default(&args.returns.to_arrow())?.to_array_of_size(1)?;
+        let default = default_value(args.returns)?.to_array_of_size(1)?;
+        let default = laid_out(default, lists.values().data_type())?;
         let source = concat(&[lists.values(), &default])?;
         let outside = (source.len() - 1) as u32;
         let places = (0..args.rows).map(|row| {
@@ -131,12 +139,27 @@ fn element(cx: &dyn PlanContext, span: Span, args: Vec<Typed>) -> Result<Typed> 
             .at(index.span));
     }
     match &value.ty {
-        Type::Array(_) => ELEMENT.call(cx, span, vec![], vec![value, index]),
+        Type::Array(_) => {
+            let (found, place) = (index.ty.clone(), index.span);
+            ELEMENT.call(cx, span, vec![], vec![value, index]).map_err(|error| match error.kind {
+                ErrorKind::TypeMismatch => {
+                    let message =
+                        format!("the index of an array must be an integer, found {found}");
+                    Error::new(ErrorKind::TypeMismatch, message).at(place)
+                }
+                _ => error,
+            })
+        }
         Type::Map(key, _) => {
             let index = cx.coerce(index, key)?;
             maps::ELEMENT.call(cx, span, vec![], vec![value, index])
         }
         Type::Tuple(_) => tuples::ELEMENT.call(cx, span, vec![], vec![value, index]),
+        Type::Json => {
+            Err(Error::new(ErrorKind::InvalidArgument, "the key of JSON must be constant")
+                .hint("Read computed keys with JSONExtractString(json, key).")
+                .at(index.span))
+        }
         ty => Err(Error::new(ErrorKind::TypeMismatch, format!("{ty} has no elements"))
             .hint("Index arrays, maps and tuples; text is cut with substring(...).")),
     }
@@ -242,6 +265,7 @@ fn rearranged(args: &Arguments<'_>, pick: fn(Range<usize>, &mut Vec<usize>)) -> 
     picker.finish(lists.values(), element_of(args)?)
 }
 
+/// As in ClickHouse, a NULL place is the first one, and a NULL length all that follows.
 fn slice(args: &Arguments<'_>) -> Result<ArrayRef> {
     let (lists, from) = (Lists::new(args, 0), args.int(1));
     let lengths = (args.count() > 2).then(|| args.int(2));
@@ -249,11 +273,9 @@ fn slice(args: &Arguments<'_>) -> Result<ArrayRef> {
     for row in 0..args.rows {
         picker.row(|out| {
             let range = lists.range(row)?;
-            let length = match lengths {
-                Some(lengths) => Some(lengths.get(row)?),
-                None => None,
-            };
-            let (begin, end) = super::strings::slice_range(range.len(), from.get(row)?, length);
+            let length = lengths.and_then(|lengths| lengths.get(row));
+            let from = from.get(row).unwrap_or(1);
+            let (begin, end) = super::strings::slice_range(range.len(), from, length);
             out.extend(range.start + begin..range.start + end);
             Some(())
         });
@@ -313,6 +335,7 @@ pub(super) fn with_element(
     };
     // Text constants become what the elements are.
     let ty = match (cx.coerce(value.clone(), &element), element.common(&value.ty)) {
+        (Ok(value), _) if element == Type::Null => value.ty,
         (Ok(_), _) => element,
         (Err(_), Some(ty)) => ty,
         (Err(error), None) => return Err(error),

@@ -130,6 +130,14 @@ pub fn cast(value: Typed, target: &Type, safe: bool, timezone: &str) -> Result<T
     if widens(&value.ty, target) && !value.ty.is_text() {
         return convert_to(value, target);
     }
+    // What a constant means is known before any row is read.
+    if let Some(text) = value.as_text()
+        && !safe
+        && matches!(target, Type::Uuid | Type::Date | Type::DateTime(_) | Type::Bool)
+    {
+        let constant = convert::constant(text, target).map_err(|error| error.at(value.span))?;
+        return Ok(Typed::constant(constant, target.clone(), value.span));
+    }
     let lenient = safe || (value.ty.is_text() && target.is_numeric());
     let strictness = if lenient { Strictness::NullOnFailure } else { Strictness::Fail };
     conversions::converted(value, target, strictness)
@@ -200,11 +208,29 @@ fn convert_to(value: Typed, target: &Type) -> Result<Typed> {
         let array = convert::convert(&array, &value.ty, target, Strictness::Fail)?;
         return Ok(Typed::constant(only_value(&array)?, target.clone(), span));
     }
-    // Midnight needs the rules for hours that the clocks skip; Arrow refuses those.
-    if has_names(target) || (value.ty == Type::Date && matches!(target, Type::DateTime(_))) {
+    if has_names(target) || !arrow_converts(&value.ty, target) {
         return conversions::converted(value, target, Strictness::Fail);
     }
     Ok(Typed::new(cast_expr(value.expr, target), target.clone(), span))
+}
+
+/// False for conversions that Arrow lacks or that fail with its words: booleans and decimals,
+/// unsigned numbers beyond the signed ones, and midnights, which need the rules for hours that the
+/// clocks skip.
+fn arrow_converts(from: &Type, to: &Type) -> bool {
+    match (from, to) {
+        (Type::Bool, Type::Decimal(..))
+        | (Type::Decimal(..), Type::Bool)
+        | (Type::UInt64, Type::Int64)
+        | (Type::Int64, Type::UInt64)
+        | (Type::Date, Type::DateTime(_)) => false,
+        (from, Type::Decimal(..)) if from.is_integer() => false,
+        (Type::Array(from), Type::Array(to)) => arrow_converts(from, to),
+        (Type::Map(from_key, from), Type::Map(to_key, to)) => {
+            arrow_converts(from_key, to_key) && arrow_converts(from, to)
+        }
+        _ => true,
+    }
 }
 
 fn cast_expr(expr: logical::Expr, target: &Type) -> logical::Expr {
@@ -214,8 +240,16 @@ fn cast_expr(expr: logical::Expr, target: &Type) -> logical::Expr {
 
 /// A number constant in another number type, where that keeps its value.
 fn narrow_constant(number: &ScalarValue, target: &Type, value: &Typed) -> Result<Typed> {
-    let converted = number.cast_to(&target.to_arrow()).ok().filter(|converted| {
+    let whole = number.to_array_of_size(1)?;
+    let converted = match arrow_converts(&value.ty, target) {
+        true => number.cast_to(&target.to_arrow()).ok(),
+        false => convert::convert(&whole, &value.ty, target, Strictness::Fail)
+            .and_then(|array| only_value(&array))
+            .ok(),
+    };
+    let converted = converted.filter(|converted| {
         *target == Type::Bool
+            || value.ty == Type::Bool
             || converted.cast_to(&number.data_type()).is_ok_and(|back| back == *number)
             || (target.is_float() && !matches!(number.data_type(), DataType::Float64))
     });

@@ -15,6 +15,8 @@
 //! As a condition a false and a NULL are the same, so [`in_filter`] takes `IS TRUE` off again
 //! there: what statistics, bloom filters and joins see is the plain operator.
 
+mod floats;
+
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr as logical;
@@ -93,7 +95,17 @@ pub fn compare(
     };
     let nullable = [can_be_null(cx, &left), can_be_null(cx, &right)];
     let (a, b) = (left.expr.clone(), right.expr.clone());
-    let test = comparison.test.build(left, right)?;
+    let test = match comparison.test {
+        Test::Order(op) if left.ty.is_float() => {
+            let test = floats::compare(cx, op, left.expr, right.expr);
+            if null_safe && nullable == [true, true] && test.compares_nan {
+                let test = comparison.with_nulls(test.expr, a, b);
+                return Ok(Typed::new(test, Type::Bool, span));
+            }
+            test.expr
+        }
+        test => test.build(left, right)?,
+    };
     let expr = if !null_safe || nullable == [false, false] {
         if comparison.negated { negate(test) } else { test }
     } else {
@@ -171,6 +183,16 @@ impl Comparison {
         Typed::new(expr, Type::Bool, span)
     }
 
+    /// The test between operands that can both be NULL.
+    fn with_nulls(&self, test: Expr, a: Expr, b: Expr) -> Expr {
+        let test = Expr::IsTrue(Box::new(test));
+        let test = match self.holds_for_nulls() {
+            true => test.or(a.is_null().and(b.is_null())),
+            false => test,
+        };
+        if self.negated { logical::not(test) } else { test }
+    }
+
     fn null_safe(&self, test: Expr, a: Expr, b: Expr, both: bool) -> Expr {
         if both && matches!(self.test, Test::Order(Operator::Eq)) {
             let op =
@@ -178,9 +200,7 @@ impl Comparison {
             return binary_expr(a, op, b);
         }
         if both && self.holds_for_nulls() {
-            let test = Expr::IsTrue(Box::new(test));
-            let test = test.or(a.is_null().and(b.is_null()));
-            return if self.negated { logical::not(test) } else { test };
+            return self.with_nulls(test, a, b);
         }
         let test = Box::new(test);
         if self.negated { Expr::IsNotTrue(test) } else { Expr::IsTrue(test) }

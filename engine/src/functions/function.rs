@@ -450,7 +450,7 @@ pub fn check_count(name: &str, noun: &str, expected: Count, given: usize) -> Res
         return Ok(());
     }
     let plural =
-        if expected.max == Some(1) || expected == (Count { min: 1, max: None }) { "" } else { "s" };
+        if expected.min == 1 && expected.max.is_none_or(|max| max == 1) { "" } else { "s" };
     Err(Error::new(
         ErrorKind::UnknownFunction,
         format!("function {name} expects {expected} {noun}{plural}, found {given}"),

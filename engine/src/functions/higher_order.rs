@@ -117,8 +117,9 @@ pub(super) fn lambda_parameters(
         return Err(Error::new(
             ErrorKind::InvalidArgument,
             format!(
-                "the lambda of {} must have {expected} parameters here, found {lambda_arity}",
-                function.name
+                "the lambda of {} must have {expected} parameter{} here, found {lambda_arity}",
+                function.name,
+                if expected == 1 { "" } else { "s" }
             ),
         ));
     }
@@ -131,7 +132,11 @@ fn element(function: &Function, position: usize, ty: &Type) -> Result<Type> {
         Type::Null => Ok(Type::Null),
         _ => Err(Error::new(
             ErrorKind::TypeMismatch,
-            format!("array {} of function {} is a {ty}", position + 1, function.name),
+            format!(
+                "function {} works on arrays, found {ty} as number {}",
+                function.name,
+                position + 1
+            ),
         )),
     }
 }

@@ -13,10 +13,10 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{Float64Type, Int64Type};
-use datafusion::common::ScalarValue;
 use hedgerow_parser::Span;
 
 use self::scan::Step;
+use super::aggregates::default_value;
 use super::arguments::Arguments;
 use super::conversions::{self, convert};
 use super::function::{Arg, Argument, Function, Nulls, Returns};
@@ -313,13 +313,27 @@ fn keys_and_values(args: &Arguments<'_>) -> Result<ArrayRef> {
 fn extract(cx: &dyn PlanContext, span: Span, mut args: Vec<Typed>) -> Result<Typed> {
     let name = args.pop().ok_or_else(|| Error::internal("arguments were not counted"))?;
     let target = conversions::named_type(cx, &name)?;
+    if !is_extracted(&target) {
+        return Err(Error::unsupported(format!("JSONExtract cannot make {target}"))
+            .at(name.span)
+            .hint("Extract Array(...) of numbers, text, dates or UUIDs, or the raw text."));
+    }
     let nullable = name.as_text().is_some_and(|name| name.trim().starts_with("Nullable"));
     args.push(if nullable {
         Typed::null(target, span)?
     } else {
-        Typed::constant(ScalarValue::new_default(&target.to_arrow())?, target, span)
+        Typed::constant(default_value(&target)?, target, span)
     });
     call(cx, span, "__jsonExtract", args)
+}
+
+/// True for the types that a JSON value is read as.
+fn is_extracted(ty: &Type) -> bool {
+    match ty {
+        Type::Array(element) => is_extracted(element),
+        Type::Json => true,
+        ty => convert::possible(&Type::String, ty),
+    }
 }
 
 fn last_type(args: &[Argument<'_>]) -> Result<Type> {
@@ -382,11 +396,6 @@ fn build(values: &[Option<&str>], ty: &Type) -> Result<ArrayRef> {
         ty => {
             let texts: ArrayRef =
                 Arc::new(values.iter().map(plain).collect::<arrow::array::StringViewArray>());
-            if !convert::possible(&Type::String, ty) {
-                return Err(Error::unsupported(format!("JSONExtract cannot make {ty}")).hint(
-                    "Extract Array(...) of numbers, text, dates or UUIDs, or the raw text.",
-                ));
-            }
             convert::convert(&texts, &Type::String, ty, convert::Strictness::NullOnFailure)
         }
     }

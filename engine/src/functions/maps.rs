@@ -8,9 +8,10 @@ use arrow::buffer::OffsetBuffer;
 use arrow::compute::{concat, interleave, take};
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
-use datafusion::common::ScalarValue;
 use hedgerow_parser::Span;
 
+use super::adapter::laid_out;
+use super::aggregates::default_value;
 use super::arguments::Arguments;
 use super::coerce::common;
 use super::function::{Arg, Argument, Function, Nulls, Returns};
@@ -121,7 +122,7 @@ fn build(
     let DataType::Struct(fields) = entries.data_type() else {
         return Err(Error::internal("a map has entries"));
     };
-    if keys.null_count() > 0 {
+    if keys.logical_null_count() > 0 {
         return Err(Error::new(ErrorKind::InvalidArgument, "a key of a map must not be NULL"));
     }
     let members = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
@@ -219,7 +220,8 @@ fn finder<'a>(args: &'a Arguments<'_>) -> Result<impl Fn(usize) -> Option<Option
 
 fn element(args: &Arguments<'_>) -> Result<ArrayRef> {
     let find = finder(args)?;
-    let default = ScalarValue::new_default(&args.returns.to_arrow())?.to_array_of_size(1)?;
+    let default = default_value(args.returns)?.to_array_of_size(1)?;
+    let default = laid_out(default, args.raw(0).as_map().values().data_type())?;
     let source = concat(&[args.raw(0).as_map().values(), &default])?;
     let absent = source.len() - 1;
     let places = (0..args.rows).map(|row| Some(find(row)?.unwrap_or(absent) as u32));

@@ -190,7 +190,7 @@ fn time_delta(seconds: f64, out: &mut String) {
             parts.push(format!("{count} {unit}{}", if count == 1 { "" } else { "s" }));
         }
     }
-    out.push_str(if seconds < 0.0 { "- " } else { "" });
+    out.push_str(if seconds < 0.0 { "-" } else { "" });
     match parts.split_last() {
         None => out.push_str("0 seconds"),
         Some((last, [])) => out.push_str(last),

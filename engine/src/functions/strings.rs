@@ -38,7 +38,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Some(Type::Array(_) | Type::Map(..)) => "__arrayLength",
             _ => "__byteLength",
         };
-        call(cx, span, name, args)
+        let found = args.first().map(|arg| (arg.ty.clone(), arg.span));
+        call(cx, span, name, args).map_err(|error| match (error.kind, found) {
+            (ErrorKind::TypeMismatch, Some((ty, place))) => {
+                let message = format!("length works on text, arrays and maps, found {ty}");
+                Error::new(ErrorKind::TypeMismatch, message).at(place)
+            }
+            _ => error,
+        })
     })
     .any_case()
     .aliases(&["OCTET_LENGTH"])

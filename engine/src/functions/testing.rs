@@ -124,6 +124,7 @@ fn lower_call(cx: &TestContext, params: &Params, call: &ast::Call, span: Span) -
                 distinct: call.distinct,
                 filter: filter.map(|filter| lower(cx, params, filter)).transpose()?,
                 order_by: sort(cx, within)?,
+                arrival: Vec::new(),
             };
             let value = aggregate.call(cx, input)?;
             match &call.over {

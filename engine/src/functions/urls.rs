@@ -140,7 +140,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ("extractURLParameter('http://x.com/?a=1', 'c')", ""),
     ]),
     Function::scalar("extractURLParameters", &[Arg::Text], Returns::Texts, |args| {
-        lists(args, |url, out| parameters(url).for_each(|parameter| out.append_value(parameter)))
+        lists(args, |url, out| {
+            let valued = parameters(url).filter(|parameter| parameter.contains('='));
+            valued.for_each(|parameter| out.append_value(parameter));
+        })
     })
     .doc("All parameters, as name=value.")
     .examples(&[("extractURLParameters('http://x.com/?a=1&b=2')", "['a=1','b=2']")]),

@@ -153,7 +153,7 @@ fn shifted(
     let value = args.next().ok_or_else(|| Error::internal("no value"))?;
     let offset = args.next().unwrap_or_else(|| Typed::int(1, span));
     if whole(&offset).is_none_or(|offset| offset < 0) {
-        return Err(invalid(udwf.name(), "must be a whole number").at(offset.span));
+        return Err(invalid(udwf.name(), "must be a whole number, not negative").at(offset.span));
     }
     let ty = value.ty.clone();
     let default = match args.next() {

@@ -209,8 +209,12 @@ fn cube(elements: &[Vec<usize>], span: Span) -> Result<Vec<Vec<usize>>> {
 
 /// The error for an aggregate in a clause that is evaluated before aggregation.
 pub(super) fn misplaced(aggregate: &str, clause: &str) -> Error {
+    let hint = match clause {
+        "GROUP BY" => "Group by what stands beside the aggregates, or compute them in a subquery.",
+        _ => "Conditions on aggregates belong into HAVING.",
+    };
     Error::new(ErrorKind::Grouping, format!("aggregate function {aggregate} in {clause}"))
-        .hint("Conditions on aggregates belong into HAVING.")
+        .hint(hint)
 }
 
 /// The name of an aggregate function in an expression, when there is one.

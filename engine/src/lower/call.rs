@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::datatypes::Field;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::expr::LambdaVariable;
 use datafusion::logical_expr::{Expr, SortExpr};
 use hedgerow_parser::{Dialect, Span, ast};
 
 use super::aggregate::{self, find_aggregate};
 use super::expr::{Lowering, constant};
+use super::scope::Cte;
 use super::{array_join, order, special, subquery, window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::functions::{AggregateInput, Callable, Function, Lambda, Typed, registry};
@@ -31,6 +34,9 @@ impl<'a> Lowering<'_, 'a> {
         {
             return subquery::exists(self, query, span);
         }
+        if let Some(value) = self.call_lambda(call, span)? {
+            return Ok(value);
+        }
         if call.name.name == "matchesAction" {
             return special::action(self, call, span);
         }
@@ -50,9 +56,13 @@ impl<'a> Lowering<'_, 'a> {
             return Ok(Typed::text(value, span));
         }
         let any_case = self.scope.env.dialect.get() == Dialect::Postgres;
-        let callable = registry()
-            .lookup(&call.name.name, any_case)
-            .map_err(|error| error.at(call.name.span))?;
+        let callable = registry().lookup(&call.name.name, any_case).map_err(|error| {
+            let error = error.at(call.name.span);
+            match call.name.name.eq_ignore_ascii_case("exists") {
+                true => error.hint("EXISTS takes a query: EXISTS (SELECT …)."),
+                false => error,
+            }
+        })?;
         let plain = call.over.is_none();
         if ignore_nulls && !matches!(callable, Callable::Aggregate(_) | Callable::Window(_)) {
             let message = format!("{} takes no IGNORE NULLS", call.name.name);
@@ -178,6 +188,13 @@ impl<'a> Lowering<'_, 'a> {
             }
         }
         for inner in args.iter().chain(&filter) {
+            if let Some(param) = self.lambda_parameter(&inner.expr) {
+                let message =
+                    format!("{} cannot read the lambda parameter {param}", call.name.name);
+                return Err(Error::new(ErrorKind::Grouping, message).at(inner.span).hint(
+                    "Aggregates read rows; use arraySum, arrayMax and their kin on arrays.",
+                ));
+            }
             // Over a window, the arguments are computed after aggregation.
             if let Some(nested) = find_aggregate(&inner.expr).filter(|_| call.over.is_none()) {
                 let message = format!(
@@ -192,7 +209,12 @@ impl<'a> Lowering<'_, 'a> {
                 window::refuse(inner, "an aggregate function")?;
             }
         }
-        Ok(AggregateInput { span, params, args, distinct: call.distinct, filter, order_by })
+        let arrival = match self.scope.relations.as_slice() {
+            [only] if call.over.is_none() => only.order.clone(),
+            _ => Vec::new(),
+        };
+        let distinct = call.distinct;
+        Ok(AggregateInput { span, params, args, distinct, filter, order_by, arrival })
     }
 
     fn higher_order(
@@ -201,9 +223,10 @@ impl<'a> Lowering<'_, 'a> {
         call: &'a ast::Call,
         span: Span,
     ) -> Result<Typed> {
-        let Some((ast::ExprKind::Lambda { params, body }, arrays)) =
-            call.args.split_first().map(|(first, rest)| (&first.kind, rest))
-        else {
+        let Some((first, arrays)) = call.args.split_first() else {
+            return function.call_higher_order(self, span, None, Vec::new());
+        };
+        let Some((params, body)) = self.lambda(first)? else {
             let arrays = self.args(&call.args)?;
             return function.call_higher_order(self, span, None, arrays);
         };
@@ -217,7 +240,8 @@ impl<'a> Lowering<'_, 'a> {
         let mut named = Vec::with_capacity(params.len());
         for (param, ty) in params.iter().zip(types) {
             let unique = self.scope.env.fresh(&param.name);
-            let field = Arc::new(ty.to_field(unique.clone(), true));
+            // Without the extension type, as elements of arrays may have lost it.
+            let field = Arc::new(Field::new(unique.clone(), ty.to_arrow(), true));
             let variable = LambdaVariable::new(unique.clone(), Some(field));
             let typed =
                 Typed { expr: Expr::LambdaVariable(variable), ty: ty.clone(), span: param.span };
@@ -227,11 +251,115 @@ impl<'a> Lowering<'_, 'a> {
             }
             named.push((unique, ty));
         }
-        self.lambdas.push(frame);
-        let body = self.lower(body);
-        self.lambdas.pop();
-        let lambda = Lambda { params: named, body: body? };
+        let body = self.lambda_body(first, body, frame)?;
+        let lambda = Lambda { params: named, body };
         function.call_higher_order(self, span, Some(lambda), arrays)
+    }
+}
+
+impl<'a> Lowering<'_, 'a> {
+    /// The parameter of a lambda around this place that an expression reads.
+    fn lambda_parameter(&self, expr: &Expr) -> Option<&String> {
+        let parameters = self.lambdas.iter().flatten();
+        let mut parameters = parameters
+            .filter(|(_, value)| expr.exists(|node| Ok(*node == value.expr)).unwrap_or_default());
+        parameters
+            .find(|(_, value)| matches!(value.expr, Expr::LambdaVariable(_)))
+            .map(|(name, _)| name)
+    }
+
+    /// The parameters and the body of a lambda, written out or named by WITH.
+    fn lambda(&mut self, expr: &'a ast::Expr) -> Result<Option<(&'a [ast::Ident], &'a ast::Expr)>> {
+        let meant = match &expr.kind {
+            ast::ExprKind::Field(chain) => match chain.as_slice() {
+                [name] if !self.hides(name)? => self.named_lambda(name),
+                _ => None,
+            },
+            _ => Some(expr),
+        };
+        Ok(match meant.map(|expr| &expr.kind) {
+            Some(ast::ExprKind::Lambda { params, body }) => Some((params, body)),
+            _ => None,
+        })
+    }
+
+    /// True for a name that means something nearer than WITH.
+    fn hides(&mut self, name: &ast::Ident) -> Result<bool> {
+        Ok(self.lambdas.iter().any(|frame| frame.contains_key(&name.name))
+            || self.scope.aliases.contains_key(name.name.as_str())
+            || self.scope.column(&name.name, name.span)?.is_some())
+    }
+
+    /// The lambda that WITH gives this name.
+    fn named_lambda(&self, name: &ast::Ident) -> Option<&'a ast::Expr> {
+        let ctes = self.scope.ctes;
+        match ctes.find(&name.name) {
+            Some(Cte::Scalar(expr)) if matches!(expr.kind, ast::ExprKind::Lambda { .. }) => {
+                Some(expr)
+            }
+            _ => None,
+        }
+    }
+
+    /// Lowers the body of the lambda that `expr` is or names. One from WITH does not see the
+    /// parameters of the lambdas around its call.
+    fn lambda_body(
+        &mut self,
+        expr: &'a ast::Expr,
+        body: &'a ast::Expr,
+        frame: HashMap<String, Typed>,
+    ) -> Result<Typed> {
+        if matches!(expr.kind, ast::ExprKind::Lambda { .. }) {
+            self.lambdas.push(frame);
+            let body = self.lower(body);
+            self.lambdas.pop();
+            return body;
+        }
+        let address = std::ptr::from_ref(body).addr();
+        if self.scalars.contains(&address) {
+            let message = "a lambda cannot call itself";
+            return Err(Error::new(ErrorKind::UnknownFunction, message).at(expr.span));
+        }
+        let around = std::mem::replace(&mut self.lambdas, vec![frame]);
+        self.scalars.push(address);
+        let lowered = self.lower(body);
+        self.scalars.pop();
+        self.lambdas = around;
+        lowered
+    }
+
+    /// Calls a lambda that WITH gave a name: its body, with the arguments for the parameters.
+    fn call_lambda(&mut self, call: &'a ast::Call, span: Span) -> Result<Option<Typed>> {
+        let Some(lambda) = self.named_lambda(&call.name) else { return Ok(None) };
+        let ast::ExprKind::Lambda { params, body } = &lambda.kind else { return Ok(None) };
+        if call.over.is_some() {
+            let message = format!("{} is not a window function", call.name.name);
+            return Err(Error::new(ErrorKind::Windowing, message).at(span));
+        }
+        self.only_args(call, span)?;
+        let args = self.args(&call.args)?;
+        if args.len() != params.len() {
+            let message = format!(
+                "function {} expects {} argument{}, found {}",
+                call.name.name,
+                params.len(),
+                if params.len() == 1 { "" } else { "s" },
+                args.len()
+            );
+            return Err(Error::new(ErrorKind::UnknownFunction, message).at(span));
+        }
+        let frame = params.iter().zip(args).map(|(param, arg)| (param.name.clone(), arg)).collect();
+        let address = std::ptr::from_ref(&**body).addr();
+        if self.scalars.contains(&address) {
+            let message = "a lambda cannot call itself";
+            return Err(Error::new(ErrorKind::UnknownFunction, message).at(call.name.span));
+        }
+        let around = std::mem::replace(&mut self.lambdas, vec![frame]);
+        self.scalars.push(address);
+        let lowered = self.lower(body);
+        self.scalars.pop();
+        self.lambdas = around;
+        lowered.map(|typed| Some(Typed { span, ..typed }))
     }
 }
 

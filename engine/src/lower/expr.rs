@@ -30,7 +30,7 @@ pub(super) struct Lowering<'s, 'a> {
     /// Which of its columns COLUMNS stands for.
     pub(super) column: Option<usize>,
     /// Scalar common table expressions being inlined, by the address of their node.
-    scalars: Vec<usize>,
+    pub(super) scalars: Vec<usize>,
     /// Inside an aggregate's arguments: the columns as they are before grouping.
     pub(super) rows: Option<Box<DFSchema>>,
 }
@@ -298,7 +298,7 @@ impl<'s, 'a> Lowering<'s, 'a> {
             self.scope.relation(chain).filter(|(_, length)| chain.len() > *length)
         {
             let name = &chain[length];
-            if let Some(column) = relation.columns.iter().find(|c| c.name == name.name) {
+            if let Some(column) = relation.column(&name.name) {
                 return Ok(Some((self.column(column, span), &chain[length + 1..])));
             }
             let error = Scope::unknown_column(relation, name);
@@ -495,7 +495,8 @@ fn refused(expr: &ast::Expr) -> Error {
         ast::ExprKind::Lambda { .. } => Error::new(
             ErrorKind::TypeMismatch,
             "a lambda can only be an argument of a function that takes one",
-        ),
+        )
+        .hint("It comes first: arrayMap(x -> x + 1, [1, 2])."),
         ast::ExprKind::NamedArgument(name, _) => Error::new(
             ErrorKind::InvalidArgument,
             format!("no function here takes an argument named {}", name.name),

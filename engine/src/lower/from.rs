@@ -45,7 +45,10 @@ pub(super) fn source<'a>(scope: &mut Scope<'a>, source: &'a ast::Source) -> Resu
         ast::SourceKind::Function(name, args) => table_function::lower(scope, source, name, args)?,
         ast::SourceKind::Placeholder(content) => placeholder(scope, source, content)?,
         ast::SourceKind::Tag(tag) => {
-            return Err(Error::unsupported("render tags are not available yet").at(tag.name.span));
+            let message = format!("<{}> is no table: tags are values here", tag.name.name);
+            return Err(Error::unsupported(message)
+                .at(tag.name.span)
+                .hint("Write the query of the insight itself: (SELECT …)."));
         }
         ast::SourceKind::Pivot(pivot) => {
             let lowered = pivot::lower(scope, pivot)?;
@@ -80,12 +83,9 @@ pub(super) fn rename_columns(
     names: &[ast::Ident],
     span: Span,
 ) -> Result<()> {
+    query::refuse_twice(names)?;
     let mut visible = relation.columns.iter_mut().filter(|column| !column.hidden);
-    for (i, name) in names.iter().enumerate() {
-        if names[..i].iter().any(|other| other.name == name.name) {
-            let message = format!("column name {} is given twice", name.name);
-            return Err(Error::new(ErrorKind::Duplicate, message).at(name.span));
-        }
+    for name in names {
         match visible.next() {
             Some(column) => column.name.clone_from(&name.name),
             None => {
@@ -136,9 +136,17 @@ fn table<'a>(
     }
     let table = scope.env.catalog.resolve(name).map_err(|error| {
         let last = name.last().map_or("", |part| part.name.as_str());
-        match did_you_mean(last, scope.ctes.names()) {
-            Some(hint) => error.hint(hint),
-            None => error,
+        if let Some(hint) = did_you_mean(last, scope.ctes.names()) {
+            return error.hint(hint);
+        }
+        match last {
+            "persons" | "sessions" | "groups" if name.len() == 1 => {
+                let message = format!("table {last} is not available yet");
+                let error = Error::unsupported(message).at(span_of(name));
+                error.hint("person_id, distinct_id and $session_id are columns of events.")
+            }
+            _ if error.hint.is_none() => error.hint("SHOW TABLES lists what there is."),
+            _ => error,
         }
     })?;
     scope.env.reads(&table.name);
@@ -165,7 +173,8 @@ fn table<'a>(
     // Events are identified by project and uuid.
     let identity = columns.iter().find(|column| column.name == "uuid" && column.ty == Type::Uuid);
     let identity = identity.map(|column| column.column.clone());
-    Ok((Relation { name: known.to_owned(), path, columns, identity }, plan))
+    let relation = Relation::new(known, columns);
+    Ok((Relation { path, identity, ..relation }, plan))
 }
 
 /// `SAMPLE 0.1`: the users whose hash falls into the first tenth, so that whole users are kept.

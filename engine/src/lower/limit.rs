@@ -263,7 +263,9 @@ fn count<'a>(scope: &Scope<'a>, expr: &'a ast::Expr, clause: &str) -> Result<Opt
             .at(expr.span)
     };
     match constant(&typed.expr) {
-        Some(ScalarValue::Int64(Some(count))) if count < 0 => Err(refused("negative")),
+        Some(ScalarValue::Int64(Some(count))) if count < 0 => {
+            Err(refused("negative").hint(format!("Leave {clause} out to get all rows.")))
+        }
         Some(ScalarValue::Int64(Some(count))) => Ok(Some(Count::Known(lit(count.min(COUNT_MAX))))),
         Some(_) => Ok(None),
         None if matches!(typed.expr, Expr::Placeholder(_)) => Ok(Some(Count::Known(typed.expr))),

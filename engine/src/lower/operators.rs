@@ -141,10 +141,18 @@ fn member_of_constants(
     value: &Typed,
     items: Vec<Typed>,
 ) -> Result<Expr> {
-    let items = items
+    let mut items = items
         .into_iter()
         .map(|item| lowering.coerce(item, &value.ty).map(|item| item.expr))
         .collect::<Result<Vec<_>>>()?;
+    if value.ty.is_float() {
+        // The lookup goes by bits: two zeros are equal, and NaN equals nothing.
+        let number = |item: &Expr| constant(item).and_then(|value| f64::try_from(value).ok());
+        items.retain(|item| !number(item).is_some_and(f64::is_nan));
+        if items.iter().any(|item| number(item) == Some(0.0)) {
+            items.extend([lit(0.0), lit(-0.0)]);
+        }
+    }
     if items.is_empty() {
         return Ok(lit(false));
     }

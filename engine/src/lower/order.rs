@@ -1,9 +1,11 @@
 //! ORDER BY keys, and columns that only ordering and limiting need.
 
-use datafusion::common::Column;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, plan_err};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use hedgerow_parser::{Span, ast};
 
+use super::scope::Scope;
 use super::{Environment, aggregate};
 use crate::error::{Error, Result};
 use crate::functions::Typed;
@@ -78,6 +80,85 @@ pub(super) fn sorted(plan: LogicalPlan, keys: &[OrderKey]) -> Result<LogicalPlan
     }
     let sorts = keys.iter().map(|key| key.sort.clone());
     Ok(LogicalPlanBuilder::from(plan).sort(sorts)?.build()?)
+}
+
+/// The plan, and the keys over its columns by which its rows are sorted. Columns of keys that its
+/// last projection dropped become columns again.
+pub(super) fn arrival(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<SortExpr>)> {
+    let drops = match &plan {
+        LogicalPlan::Projection(projection) => {
+            projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_))).then_some(projection)
+        }
+        _ => None,
+    };
+    let Some(projection) = drops else {
+        let keys = sorted_by(&plan);
+        return Ok((plan, keys));
+    };
+    let keys = sorted_by(&projection.input);
+    let mut all = projection.expr.clone();
+    for column in keys.iter().flat_map(|key| key.expr.column_refs()) {
+        let column = Expr::Column(column.clone());
+        if !all.contains(&column) {
+            all.push(column);
+        }
+    }
+    if all.len() == projection.expr.len() {
+        return Ok((plan, keys));
+    }
+    let input = LogicalPlan::clone(&projection.input);
+    Ok((LogicalPlanBuilder::from(input).project(all)?.build()?, keys))
+}
+
+/// The keys of a sort that decides about the order of a plan's rows; none when there is no such
+/// sort, or its keys cannot be computed from the plan's columns.
+fn sorted_by(plan: &LogicalPlan) -> Vec<SortExpr> {
+    match plan {
+        LogicalPlan::Sort(sort) if !sort.expr.iter().any(|key| key.expr.is_volatile()) => {
+            sort.expr.clone()
+        }
+        LogicalPlan::Limit(limit) => sorted_by(&limit.input),
+        LogicalPlan::Projection(projection) => {
+            let output = |column: &Column| {
+                let place = projection.expr.iter().position(|expr| match expr {
+                    Expr::Alias(alias) => alias.expr.try_as_col() == Some(column),
+                    expr => expr.try_as_col() == Some(column),
+                })?;
+                Some(Column::from(projection.schema.qualified_field(place)))
+            };
+            over(&sorted_by(&projection.input), output)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Sort keys over other columns; none when one of theirs has no counterpart.
+pub(super) fn over(
+    keys: &[SortExpr],
+    counterpart: impl Fn(&Column) -> Option<Column>,
+) -> Vec<SortExpr> {
+    let renamed = |key: &SortExpr| {
+        let expr = key.expr.clone().transform(|node| match node.try_as_col() {
+            None => Ok(Transformed::no(node)),
+            Some(column) => match counterpart(column) {
+                Some(other) => Ok(Transformed::yes(Expr::Column(other))),
+                None => plan_err!("no counterpart of {column}"),
+            },
+        });
+        Some(SortExpr::new(expr.ok()?.data, key.asc, key.nulls_first))
+    };
+    keys.iter().map(renamed).collect::<Option<_>>().unwrap_or_default()
+}
+
+/// The keys by which the rows of the only source arrive, where the plan still has them.
+pub(super) fn of_arrival(scope: &Scope<'_>, plan: &LogicalPlan, span: Span) -> Vec<OrderKey> {
+    let [only] = scope.relations.as_slice() else { return Vec::new() };
+    let key = |sort: &SortExpr| {
+        let (_, field) = sort.expr.to_field(plan.schema()).ok()?;
+        let ty = Type::from_field(&field);
+        Some(OrderKey { sort: sort.clone(), ty, span, item: None })
+    };
+    only.order.iter().map(key).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// Rewrites expressions to speak of a projection's output. The projection gets a column for

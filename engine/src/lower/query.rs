@@ -47,8 +47,8 @@ pub(super) fn lower_in(
         ast::Query::Values(values) => self::values(env, ctes, values),
         ast::Query::Placeholder(expr) => placeholder::lower_query(env, ctes, expr),
         ast::Query::Tag(tag) => {
-            let error = Error::unsupported("a query that is only a tag is not available yet");
-            Err(error.hint("Select it: SELECT <Tag …/>.").at(tag.span))
+            let alone = ast::Select::new(vec![ast::Expr::clone(tag)], tag.span);
+            select::lower(env, ctes, &alone)
         }
     }
 }
@@ -92,7 +92,15 @@ fn not_recursive(
         let message = format!("USING KEY, but {} does not read itself", cte.name.name);
         return Err(Error::new(ErrorKind::Syntax, message).at(key.span));
     }
-    rename(lower_in(env, ctes, query)?, columns, cte.name.span)
+    let lowered = lower_in(env, ctes, query).map_err(|error| {
+        let itself = error.kind == ErrorKind::UnknownTable
+            && recursion::mentions(query, &cte.name.name);
+        match itself {
+            true => error.hint("To read itself, a query needs WITH RECURSIVE."),
+            false => error,
+        }
+    })?;
+    rename(lowered, columns, cte.name.span)
 }
 
 /// Gives the columns of a query new names, as `AS t(a, b)` does. The counts must match.
@@ -101,13 +109,18 @@ pub(super) fn rename(mut lowered: Lowered, names: &[ast::Ident], span: Span) -> 
         return Ok(lowered);
     }
     if names.len() != lowered.columns.len() {
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let (given, found) = (names.len(), lowered.columns.len());
         let message = format!(
-            "{} column names were given for {} columns",
-            names.len(),
-            lowered.columns.len()
+            "{given} column name{} given for {found} column{}",
+            plural(given),
+            plural(found)
         );
-        return Err(Error::new(ErrorKind::Syntax, message).at(span));
+        return Err(Error::new(ErrorKind::Syntax, message)
+            .at(span)
+            .hint("Every column needs a name in the list."));
     }
+    refuse_twice(names)?;
     for (column, name) in lowered.columns.iter_mut().zip(names) {
         column.name.clone_from(&name.name);
     }
@@ -123,6 +136,19 @@ pub(super) fn rows_plan(mut rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
         }
     }
     Ok(LogicalPlanBuilder::values(rows)?.build()?)
+}
+
+/// Refuses a list of column names that has one twice.
+pub(super) fn refuse_twice(names: &[ast::Ident]) -> Result<()> {
+    let twice = |(i, name): &(usize, &ast::Ident)| names[..*i].iter().any(|n| n.name == name.name);
+    match names.iter().enumerate().find(twice) {
+        None => Ok(()),
+        Some((_, name)) => {
+            let message = format!("column name {} is given twice", name.name);
+            let error = Error::new(ErrorKind::Duplicate, message).at(name.span);
+            Err(error.hint("Every column needs a name of its own."))
+        }
+    }
 }
 
 /// `VALUES` rows: columns `col0`, `col1`, … of the common type of their values.

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use datafusion::common::{Column, TableReference};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use hedgerow_parser::{Span, ast};
 
 use super::outer::Outer;
-use super::{Environment, Lowered};
+use super::{Environment, Lowered, order};
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::Typed;
 use crate::types::Type;
@@ -62,6 +62,8 @@ pub(super) struct Relation {
     pub(super) columns: Vec<RelationColumn>,
     /// The column whose values no two rows share, where there is one.
     pub(super) identity: Option<Column>,
+    /// How its rows are sorted: where aggregates depend on an order, this is it.
+    pub(super) order: Vec<SortExpr>,
 }
 
 /// A column of a source.
@@ -165,6 +167,11 @@ impl<'a> Scope<'a> {
             .filter(|(_, column)| column.name == name && !self.merged.contains(&column.column));
         let Some((first, column)) = found.next() else { return Ok(None) };
         if let Some((second, _)) = found.next() {
+            if let Some(relation) = self.relations.iter().find(|r| r.name == first)
+                && first == second
+            {
+                return Ok(relation.column(name));
+            }
             let message = format!("column {name} is in both {first} and {second}");
             let hint = format!("Write {first}.{name} or {second}.{name}.");
             return Err(Error::new(ErrorKind::Ambiguous, message).at(span).hint(hint));
@@ -176,6 +183,9 @@ impl<'a> Scope<'a> {
     pub(super) fn unknown_field(&self, name: &ast::Ident) -> Error {
         let error = Error::new(ErrorKind::UnknownColumn, format!("no column named {}", name.name))
             .at(name.span);
+        if self.aliases.contains_key(name.name.as_str()) {
+            return error.hint("An alias is known only after the expression that it names.");
+        }
         let columns = self.relations.iter().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()));
         let names = columns
             .chain(self.elements.iter().map(|column| column.name.as_str()))
@@ -241,9 +251,16 @@ impl<'a> Scope<'a> {
 }
 
 impl Relation {
+    /// The column that a name means: of several, the one that has the name in the plan.
+    pub(super) fn column(&self, name: &str) -> Option<&RelationColumn> {
+        let named = || self.columns.iter().filter(|column| column.name == name);
+        named().find(|column| column.column.name == name).or_else(|| named().next_back())
+    }
+
     /// A source whose columns the plan has under its name.
     pub(super) fn new(name: &str, columns: Vec<RelationColumn>) -> Self {
-        Self { name: name.to_owned(), path: vec![name.to_owned()], columns, identity: None }
+        let (name, path) = (name.to_owned(), vec![name.to_owned()]);
+        Self { name, path, columns, identity: None, order: Vec::new() }
     }
 
     /// A lowered query under an alias: its columns are addressed through the alias.
@@ -259,7 +276,10 @@ impl Relation {
                 hidden: false,
             })
             .collect();
-        let plan = LogicalPlanBuilder::from(lowered.plan).alias(reference)?.build()?;
-        Ok((Self::new(name, columns), plan))
+        let (plan, keys) = order::arrival(lowered.plan)?;
+        let qualified = |column: &Column| Some(Column::new(Some(reference.clone()), &column.name));
+        let order = order::over(&keys, qualified);
+        let plan = LogicalPlanBuilder::from(plan).alias(reference)?.build()?;
+        Ok((Self { order, ..Self::new(name, columns) }, plan))
     }
 }

@@ -1,5 +1,7 @@
 //! One SELECT: its clauses in the order they are evaluated.
 
+use std::collections::{HashMap, HashSet};
+
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder, cast};
 use hedgerow_parser::{Dialect, Span, ast};
@@ -23,6 +25,8 @@ use crate::functions::comparison::in_filter;
 pub(super) struct Exprs {
     /// The select list, with output names.
     pub(super) items: Vec<(String, Typed)>,
+    /// Which of the items are meant by their names, where several have the same.
+    meant: Vec<bool>,
     pub(super) having: Option<Typed>,
     pub(super) qualify: Option<Typed>,
     pub(super) order_by: Vec<OrderKey>,
@@ -34,6 +38,7 @@ impl Exprs {
     /// Nothing but output columns.
     pub(super) fn of_items(items: Vec<(String, Typed)>) -> Self {
         Self {
+            meant: meant(&[], &items),
             items,
             having: None,
             qualify: None,
@@ -152,10 +157,26 @@ fn totals_row<'a>(
     array_join::late(&mut alone, &mut exprs)?;
     volatile::compute(&mut alone, exprs.all_mut())?;
     after_having(&mut alone, &mut exprs)?;
-    let (columns, projection) = outputs(exprs.items, alone.plan.schema())?;
+    let (columns, projection) = outputs(exprs.items, &exprs.meant, alone.plan.schema())?;
     let projection = projection.into_iter().map(|(name, expr)| expr.alias(name));
     let plan = LogicalPlanBuilder::from(alone.plan).project(projection.collect::<Vec<_>>())?;
     Ok(Lowered { plan: plan.build()?, columns })
+}
+
+/// Which items are meant by their name: of several, the one with an alias, else the last.
+fn meant(items: &[Item<'_>], lowered: &[(String, Typed)]) -> Vec<bool> {
+    let aliased = |index: usize| match items.get(index) {
+        Some(Item::Expr(expr, _)) => matches!(expr.kind, ast::ExprKind::Alias(..)),
+        _ => false,
+    };
+    let mut by_name: HashMap<&str, usize> = HashMap::with_capacity(lowered.len());
+    for (index, (name, _)) in lowered.iter().enumerate() {
+        let known = by_name.entry(name).or_insert(index);
+        if !aliased(*known) {
+            *known = index;
+        }
+    }
+    lowered.iter().enumerate().map(|(index, (name, _))| by_name[name.as_str()] == index).collect()
 }
 
 fn lower_exprs<'a>(
@@ -182,7 +203,8 @@ fn lower_exprs<'a>(
     for key in select.limit_by.iter().flat_map(|limit| &limit.keys) {
         limit_by.push(positional(scope, key, &lowered)?);
     }
-    Ok(Exprs { items: lowered, having, qualify, order_by, distinct_on, limit_by })
+    let meant = meant(items, &lowered);
+    Ok(Exprs { items: lowered, meant, having, qualify, order_by, distinct_on, limit_by })
 }
 
 fn condition<'a>(scope: &mut Scope<'a>, expr: Option<&'a ast::Expr>) -> Result<Option<Typed>> {
@@ -253,12 +275,14 @@ type Named = (String, Expr);
 /// The columns of a select list, and what they are.
 fn outputs(
     items: Vec<(String, Typed)>,
+    meant: &[bool],
     schema: &DFSchema,
 ) -> Result<(Vec<OutputColumn>, Vec<Named>)> {
     let mut columns: Vec<OutputColumn> = Vec::with_capacity(items.len());
     let mut projection = Vec::with_capacity(items.len());
-    for (name, typed) in items {
-        let unique = unique_name(&columns, &name);
+    let mut taken: HashSet<String> = items.iter().map(|(name, _)| name.clone()).collect();
+    for ((name, typed), meant) in items.into_iter().zip(meant) {
+        let unique = if *meant { name.clone() } else { unique_name(&mut taken, &name) };
         let ty = typed.ty.clone();
         let column = Column::new_unqualified(unique.clone());
         columns.push(OutputColumn { name, column, ty });
@@ -274,7 +298,7 @@ fn project<'a>(
     exprs: Exprs,
     totals: Option<Lowered>,
 ) -> Result<Lowered> {
-    let (columns, mut projection) = outputs(exprs.items, scope.plan.schema())?;
+    let (columns, mut projection) = outputs(exprs.items, &exprs.meant, scope.plan.schema())?;
     let mut keys = exprs.order_by;
     let mut per_key = Vec::new();
     if !exprs.distinct_on.is_empty() {
@@ -296,8 +320,10 @@ fn project<'a>(
     // Expensive columns are left to the rows that are kept.
     let volatile = projection.iter().any(|(_, expr)| expr.is_volatile());
     if !select.distinct && !volatile {
+        let arrival = order::of_arrival(scope, &plan, select.span);
+        let first = if keys.is_empty() { &arrival } else { &keys };
         for per_key in per_key.drain(..) {
-            plan = per_key.apply(scope, plan, &keys)?;
+            plan = per_key.apply(scope, plan, first)?;
         }
         if limit.is_cut() && !fills {
             plan = order::sorted(plan, &keys)?;
@@ -345,16 +371,12 @@ fn project<'a>(
     Ok(Lowered { plan, columns })
 }
 
-/// The name itself, or the name with a number when an earlier column has it.
-fn unique_name(columns: &[OutputColumn], name: &str) -> String {
-    let taken = |candidate: &str| columns.iter().any(|c| c.column.name == candidate);
-    if !taken(name) {
-        return name.to_owned();
-    }
+/// The name with a number that makes it unique.
+fn unique_name(taken: &mut HashSet<String>, name: &str) -> String {
     let mut number = 2;
     loop {
         let candidate = format!("{name}:{number}");
-        if !taken(&candidate) {
+        if taken.insert(candidate.clone()) {
             return candidate;
         }
         number += 1;

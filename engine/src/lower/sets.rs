@@ -33,7 +33,7 @@ pub(super) fn lower(
     };
     let mut operands = vec![(None, first, set.first.span())];
     for (operator, query) in &set.rest {
-        let right = lower_in(env, &later, query)?;
+        let right = lower_in(env, &later, query).map_err(|error| own_order(error, query))?;
         match operands.pop() {
             // INTERSECT binds tighter than the others.
             Some((before, left, span)) if operator.kind == ast::SetKind::Intersect => {
@@ -59,6 +59,22 @@ pub(super) fn lower(
         return Ok(lowered);
     }
     order_and_limit(env, ctes, set, lowered)
+}
+
+/// An ORDER BY after the last operand is that operand's own, which surprises.
+fn own_order(error: Error, query: &ast::Query) -> Error {
+    let ast::Query::Select(select) = query else { return error };
+    let within = |order: &ast::OrderBy| {
+        let inside =
+            |span: Span| order.expr.span.start <= span.start && span.end <= order.expr.span.end;
+        error.span.is_some_and(inside)
+    };
+    if error.kind != ErrorKind::UnknownColumn || !select.order_by.iter().any(within) {
+        return error;
+    }
+    error.hint(
+        "This ORDER BY is of the last SELECT; to order all rows, write (…) UNION (…) ORDER BY.",
+    )
 }
 
 /// The trailing clauses of a set query see its output columns.
@@ -133,7 +149,9 @@ fn combine(
             left.columns.len(),
             right.columns.len()
         );
-        return Err(Error::new(ErrorKind::Syntax, message).at(span));
+        return Err(Error::new(ErrorKind::Syntax, message)
+            .at(span)
+            .hint("Name the columns on both sides; they match by position."));
     }
     let types = left
         .columns

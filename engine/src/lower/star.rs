@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use hedgerow_parser::{Span, ast};
-use regex::Regex;
 
 use super::expr::Lowering;
 use super::scope::{Alias, RelationColumn, Scope};
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::Typed;
+use crate::functions::strings::search;
 
 /// An item of the expanded select list.
 pub(super) enum Item<'a> {
@@ -45,7 +45,9 @@ impl<'a> Scope<'a> {
             let alias = Alias { expr: inner, item };
             if self.aliases.insert(&name.name, alias).is_some() {
                 let message = format!("alias {} is declared twice", name.name);
-                return Err(Error::new(ErrorKind::Duplicate, message).at(name.span));
+                return Err(Error::new(ErrorKind::Duplicate, message)
+                    .at(name.span)
+                    .hint("Give one of them another name."));
             }
         }
         let mut result = Ok(());
@@ -256,10 +258,7 @@ fn expand_regex<'a>(
     span: Span,
     items: &mut Vec<Item<'a>>,
 ) -> Result<()> {
-    let regex = Regex::new(pattern).map_err(|error| {
-        Error::new(ErrorKind::InvalidArgument, format!("invalid regular expression: {error}"))
-            .at(span)
-    })?;
+    let regex = search::regex(pattern, false).map_err(|error| error.at(span))?;
     let before = items.len();
     let columns = scope.relations.iter().flat_map(|relation| &relation.columns);
     items.extend(

@@ -1,5 +1,6 @@
 //! Window functions.
 
+use arrow::datatypes::DataType;
 use datafusion::common::Column;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -15,7 +16,7 @@ use super::order;
 use super::scope::Scope;
 use super::select::Exprs;
 use super::subquery;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::{Function, PlanContext, Typed};
 use crate::types::Type;
 
@@ -90,7 +91,12 @@ fn window<'a>(lowering: &mut Lowering<'_, 'a>, over: &'a ast::Over, span: Span) 
             Some(spec) => spec,
             None => {
                 let message = format!("no window named {}", name.name);
-                return Err(Error::new(ErrorKind::UnknownColumn, message).at(name.span));
+                let error = Error::new(ErrorKind::UnknownColumn, message).at(name.span);
+                let known = lowering.scope.windows.keys().copied();
+                let hint = did_you_mean(&name.name, known).unwrap_or_else(|| {
+                    format!("Define it after HAVING: WINDOW {} AS (…).", name.name)
+                });
+                return Err(error.hint(hint));
             }
         },
     };
@@ -208,6 +214,12 @@ fn bound<'a>(
         }
         (Some(key), _) => key.clone(),
     };
+    if constant(&typed.expr).is_some_and(|value| is_negative(&value)) {
+        let message = "a frame bound must not be negative";
+        return Err(Error::new(ErrorKind::InvalidArgument, message)
+            .at(expr.span)
+            .hint("PRECEDING and FOLLOWING give the direction."));
+    }
     let typed = lowering.coerce(typed, &target)?;
     let value = constant(&typed.expr).filter(|value| !value.is_null()).ok_or_else(|| {
         Error::new(ErrorKind::InvalidArgument, "a frame bound must be a constant").at(expr.span)
@@ -217,6 +229,11 @@ fn bound<'a>(
     } else {
         WindowFrameBound::Following(value)
     })
+}
+
+fn is_negative(value: &ScalarValue) -> bool {
+    f64::try_from(value.cast_to(&DataType::Float64).unwrap_or(ScalarValue::Null))
+        .is_ok_and(|number| number < 0.0)
 }
 
 /// True when a window function is in the expression.

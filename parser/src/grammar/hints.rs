@@ -116,8 +116,17 @@ impl Parser<'_> {
             return SyntaxError::new("the query is empty", span).expected("SELECT");
         }
         if STATEMENTS.contains(&word.as_str()) {
+            let hint = match word.as_str() {
+                "DELETE" | "UPDATE" | "MERGE" | "TRUNCATE" => {
+                    "Stored rows are never changed; filter them out where they are read."
+                }
+                "BEGIN" | "COMMIT" | "ROLLBACK" => "Every statement stands by itself.",
+                _ => {
+                    "There are SELECT, EXPLAIN, SHOW, DESCRIBE, SET, CREATE, DROP, INSERT and COPY."
+                }
+            };
             return SyntaxError::new(format!("{word} statements are not supported"), span)
-                .expected("SELECT")
+                .hint(hint)
                 .kind(SyntaxErrorKind::Unsupported);
         }
         if self.is(Keyword::From) {
@@ -167,6 +176,9 @@ impl Parser<'_> {
             (Some(T::Comma), T::Keyword(keyword)) if CLAUSES.contains(&keyword) => {
                 format!("Is there a comma too many before {word}?")
             }
+            (Some(_), T::End) if expected.starts_with("AND") => {
+                "A range has two bounds: BETWEEN 1 AND 2.".into()
+            }
             (Some(_), T::End) => {
                 let previous = self.slice(self.previous_span());
                 if after_operand {
@@ -176,6 +188,40 @@ impl Parser<'_> {
             }
             (_, T::Keyword(Keyword::From)) if expected.contains("END") => {
                 "CASE ends with END.".into()
+            }
+            (Some(T::Keyword(Keyword::Select)), T::Keyword(Keyword::From)) => {
+                "Name the columns, or write SELECT * FROM.".into()
+            }
+            (Some(_), T::Keyword(keyword)) if !after_operand && CLAUSES.contains(&keyword) => {
+                let previous = self.slice(self.previous_span());
+                format!("Complete what stands before {word}, or leave {previous} out.")
+            }
+            (_, T::Keyword(Keyword::Select)) if expected.starts_with("AS") => {
+                "A query gets its name as in WITH name AS (SELECT …).".into()
+            }
+            (_, T::Keyword(Keyword::On | Keyword::Using)) if expected == "a table" => {
+                "The table to join stands between JOIN and its condition.".into()
+            }
+            (
+                _,
+                T::Keyword(
+                    Keyword::Left
+                    | Keyword::Right
+                    | Keyword::Full
+                    | Keyword::Inner
+                    | Keyword::Cross,
+                ),
+            ) if at_end_of_query => {
+                format!("{word} is followed by JOIN and a table.")
+            }
+            (_, T::Keyword(Keyword::Partition)) if !self.nth_is(1, Keyword::By) => {
+                "PARTITION is followed by BY.".into()
+            }
+            _ if expected.starts_with("PARTITION BY, ORDER BY") => {
+                "Say what it is: OVER (PARTITION BY … ORDER BY …).".into()
+            }
+            (_, T::Keyword(Keyword::To)) if self.within_cast() => {
+                "Types stand after AS: CAST(x AS Int).".into()
             }
             (_, T::Keyword(keyword @ (Keyword::Where | Keyword::Having)))
                 if after_operand && at_end_of_query && self.has_clause(keyword) =>
@@ -217,6 +263,13 @@ impl Parser<'_> {
             _ => return None,
         };
         Some(hint)
+    }
+
+    /// True just after the first argument of CAST.
+    fn within_cast(&self) -> bool {
+        let open = self.tokens[..self.at].iter().rposition(|t| t.kind == TokenKind::OpenParen);
+        let word = open.and_then(|open| self.tokens.get(open.checked_sub(1)?));
+        word.is_some_and(|word| self.slice(word.span).eq_ignore_ascii_case("cast"))
     }
 
     /// True when the SELECT that ends here has this clause.

@@ -138,7 +138,7 @@ impl Parser<'_> {
         }
     }
 
-    fn string_operand(&mut self) -> Result<Expr> {
+    pub(super) fn string_operand(&mut self) -> Result<Expr> {
         let start = self.span();
         let value = self.string("a string")?;
         Ok(Expr::new(ExprKind::Literal(Literal::String(value)), self.span_from(start)))

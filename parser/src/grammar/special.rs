@@ -4,7 +4,7 @@
 use super::Parser;
 use super::expr::power;
 use super::postgres::call;
-use crate::ast::{Columns, Expr, ExprKind, Literal};
+use crate::ast::{Columns, Expr, ExprKind, Literal, TypeName};
 use crate::token::{Keyword, TokenKind};
 use crate::{Dialect, Result};
 
@@ -71,7 +71,13 @@ impl Parser<'_> {
     }
 
     fn date_literal(&mut self) -> Result<Expr> {
-        self.typed_literal("toDate")
+        let word = self.advance();
+        let text = self.string_operand()?;
+        let name = "date".to_owned();
+        let target = TypeName { name, args: Vec::new(), array_depth: 0, span: word.span };
+        self.grow()?;
+        let kind = ExprKind::Cast { expr: Box::new(text), target, safe: false };
+        Ok(Expr::new(kind, self.span_from(word.span)))
     }
 
     fn timestamp_literal(&mut self) -> Result<Expr> {

@@ -44,6 +44,8 @@ pub struct AggregateInput {
     pub filter: Option<Typed>,
     /// `f(x ORDER BY …)`, and the argument of `percentile_cont(p) WITHIN GROUP (ORDER BY …)`.
     pub order_by: Vec<logical::SortExpr>,
+    /// How the rows are sorted that arrive, which counts when there is no ORDER BY.
+    pub arrival: Vec<logical::SortExpr>,
 }
 
 /// What the outermost combinators ask for; these need no kernel of their own.
@@ -112,7 +114,11 @@ impl AggregateCall {
                 Planned { udaf, args, ty, nullable: !counts }
             }
             _ => {
-                let order_by = if body.ordered { input.order_by.as_slice() } else { &[] };
+                let order_by = match (body.ordered, input.order_by.is_empty()) {
+                    (false, _) => &[],
+                    (true, true) => input.arrival.as_slice(),
+                    (true, false) => input.order_by.as_slice(),
+                };
                 let (order, keys) = sort_keys(cx, order_by)?;
                 let aggregate = Aggregate::new(self.function, inside, params, distinct, order);
                 own_form(aggregate, args, keys, outside.or_null)?
@@ -152,6 +158,7 @@ impl AggregateCall {
                         let name = super::label(self.function, &self.combinators);
                         let message = format!("function {name} expects a condition");
                         Error::new(ErrorKind::UnknownFunction, message)
+                            .hint("The condition is the last argument.")
                     })?;
                     outside.conditions.push(condition_of(cx, condition)?);
                 }

@@ -2,11 +2,11 @@
 
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::concat;
-use datafusion::common::ScalarValue;
 use hedgerow_parser::Span;
 
 use super::{Lists, Picker, element_of, same_arrays, same_element, with_element};
 use crate::error::{Error, ErrorKind, Result};
+use crate::functions::aggregates::default_value;
 use crate::functions::arguments::Arguments;
 use crate::functions::function::{Arg, Function, Nulls, Returns};
 use crate::functions::{PlanContext, Typed};
@@ -102,8 +102,7 @@ fn with_default(cx: &dyn PlanContext, span: Span, args: &mut Vec<Typed>) -> Resu
     let filling = match (filling, &array.ty) {
         (Some(filling), _) => filling,
         (None, crate::types::Type::Array(element)) => {
-            let default = ScalarValue::new_default(&element.to_arrow())?;
-            Typed::constant(default, element.as_ref().clone(), span)
+            Typed::constant(default_value(element)?, element.as_ref().clone(), span)
         }
         (None, ty) => Typed::null(ty.clone(), span)?,
     };

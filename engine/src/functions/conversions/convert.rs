@@ -122,6 +122,11 @@ pub fn convert(
 
 fn cast_number(array: &ArrayRef, to: &Type, strictness: Strictness) -> Result<ArrayRef> {
     let options = CastOptions { safe: strictness != Strictness::Fail, ..Default::default() };
+    let array = match (array.data_type(), to) {
+        (DataType::Boolean, Type::Decimal(..)) => &cast(array, &DataType::Int64)?,
+        (DataType::Decimal128(..), Type::Bool) => &cast(array, &DataType::Float64)?,
+        _ => array,
+    };
     cast_with_options(array, &to.to_arrow(), &options)
         .map_err(|_| Error::new(ErrorKind::OutOfRange, format!("number out of range of {to}")))
 }

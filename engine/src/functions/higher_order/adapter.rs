@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::compute::take_arrays;
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{Field, FieldRef};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{
     ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature,
@@ -59,7 +59,7 @@ impl Adapter {
             elements = fields.iter().map(|(_, ty)| ty.clone()).collect();
         }
         let types = start.into_iter().chain(elements);
-        Ok(types.map(|ty| Arc::new(ty.to_field("", true))).collect())
+        Ok(types.map(|ty| Arc::new(Field::new("", ty.to_arrow(), true))).collect())
     }
 
     /// The type of what the lambda gives; without one, of the elements.
