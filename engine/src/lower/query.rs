@@ -47,7 +47,7 @@ pub(super) fn lower_in(
         ast::Query::Values(values) => self::values(env, ctes, values),
         ast::Query::Placeholder(expr) => placeholder::lower_query(env, ctes, expr),
         ast::Query::Tag(tag) => {
-            let error = Error::unsupported("a query that is only a tag is not available yet");
+            let error = Error::unsupported("a tag alone is no query");
             Err(error.hint("Select it: SELECT <Tag …/>.").at(tag.span))
         }
     }
