@@ -39,7 +39,7 @@ pub(super) fn twins(projection: &[(String, Expr)]) -> Vec<(usize, usize)> {
 }
 
 /// The plan in the order of `keys`, with the gaps filled. `columns` are what a user sees of it.
-/// A key's `twins` are filled like it.
+/// A key's `twins` are filled like it, unless INTERPOLATE names them.
 ///
 /// # Errors
 /// `TypeMismatch` for keys that have no steps, `InvalidArgument` for a step or bounds that lead
@@ -104,7 +104,8 @@ pub(super) fn plan<'a>(
                 return Err(Error::new(ErrorKind::UnknownColumn, message).at(span));
             };
             let index = schema.index_of_column(&output.column)?;
-            if !matches!(sources[index], Source::Default) {
+            let is_twin = twins.iter().any(|(twin, _)| *twin == index);
+            if !matches!(sources[index], Source::Default) && (interpolate.is_empty() || !is_twin) {
                 if interpolate.is_empty() {
                     continue;
                 }
