@@ -29,7 +29,17 @@ pub(super) fn is_in(order_by: &[ast::OrderBy]) -> bool {
     order_by.iter().any(|order| order.fill.is_some())
 }
 
+/// Columns that compute the same as an earlier one, and that one.
+pub(super) fn twins(projection: &[(String, Expr)]) -> Vec<(usize, usize)> {
+    let first = |expr: &Expr| projection.iter().position(|(_, earlier)| earlier == expr);
+    let pairs = projection.iter().enumerate();
+    let pairs = pairs.filter(|(_, (_, expr))| !expr.is_volatile());
+    let pairs = pairs.filter_map(|(index, (_, expr))| Some((index, first(expr)?)));
+    pairs.filter(|(index, first)| index != first).collect()
+}
+
 /// The plan in the order of `keys`, with the gaps filled. `columns` are what a user sees of it.
+/// A key's `twins` are filled like it, unless INTERPOLATE names them.
 ///
 /// # Errors
 /// `TypeMismatch` for keys that have no steps, `InvalidArgument` for a step or bounds that lead
@@ -40,6 +50,7 @@ pub(super) fn plan<'a>(
     keys: &mut [OrderKey],
     (order_by, interpolate): (&'a [ast::OrderBy], Interpolate<'a>),
     columns: &[OutputColumn],
+    twins: &[(usize, usize)],
 ) -> Result<LogicalPlan> {
     let plan = with_key_columns(scope, plan, keys)?;
     let schema = Arc::clone(plan.schema());
@@ -66,6 +77,9 @@ pub(super) fn plan<'a>(
             }
         }
     }
+    for (twin, first) in twins {
+        sources[*twin] = sources[*first].clone();
+    }
     let defaults = schema
         .fields()
         .iter()
@@ -90,7 +104,8 @@ pub(super) fn plan<'a>(
                 return Err(Error::new(ErrorKind::UnknownColumn, message).at(span));
             };
             let index = schema.index_of_column(&output.column)?;
-            if !matches!(sources[index], Source::Default) {
+            let is_twin = twins.iter().any(|(twin, _)| *twin == index);
+            if !matches!(sources[index], Source::Default) && (interpolate.is_empty() || !is_twin) {
                 if interpolate.is_empty() {
                     continue;
                 }

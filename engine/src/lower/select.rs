@@ -341,6 +341,7 @@ fn project<'a>(
             .at(keys.first().map_or(select.span, |key| key.span))
             .hint("Add the expression to the select list, or use GROUP BY."));
     }
+    let twins = if fills { fill::twins(&projection) } else { Vec::new() };
     let projected = projection.into_iter().map(|(name, expr)| expr.alias(name));
     let mut builder = LogicalPlanBuilder::from(plan).project(projected.collect::<Vec<_>>())?;
     if select.distinct {
@@ -354,7 +355,7 @@ fn project<'a>(
     plan = match fills {
         true => {
             let interpolate = select.interpolate.as_deref();
-            fill::plan(scope, plan, &mut keys, (&select.order_by, interpolate), &columns)?
+            fill::plan(scope, plan, &mut keys, (&select.order_by, interpolate), &columns, &twins)?
         }
         false => order::sorted(plan, &keys)?,
     };

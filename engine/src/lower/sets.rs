@@ -110,7 +110,7 @@ fn order_and_limit(
     let plan = match fill::is_in(&set.order_by) {
         true => {
             let plan = scope.plan.clone();
-            fill::plan(&mut scope, plan, &mut keys, (&set.order_by, None), &outputs)?
+            fill::plan(&mut scope, plan, &mut keys, (&set.order_by, None), &outputs, &[])?
         }
         false => order::sorted(scope.plan.clone(), &keys)?,
     };
@@ -163,7 +163,9 @@ fn combine(
                     "{name} types {} and {} of column {} cannot be matched",
                     a.ty, b.ty, a.name
                 );
-                Error::new(ErrorKind::TypeMismatch, message).at(span)
+                Error::new(ErrorKind::TypeMismatch, message)
+                    .at(span)
+                    .hint("Convert one of them, for example with toString(…).")
             })
         })
         .collect::<Result<Vec<_>>>()?;

@@ -4,7 +4,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::support::{ENDLESS, ENDLESS_ROWS, start};
+use crate::support::{ENDLESS_KINDS, start};
 
 /// The rows of a simple query as texts, NULL as `∅`.
 async fn texts(client: &Client, sql: &str) -> Vec<Vec<String>> {
@@ -184,7 +184,7 @@ async fn transactions_keep_state() {
 async fn cancelling_ends_the_statement_and_nothing_else() {
     let server = start().await;
     let client = server.client().await;
-    for sql in [ENDLESS, ENDLESS_ROWS] {
+    for sql in ENDLESS_KINDS {
         let cancel = client.cancel_token();
         let running = client.simple_query(sql);
         let cancelling = async {
@@ -208,7 +208,7 @@ async fn cancelling_ends_the_statement_and_nothing_else() {
 async fn the_time_limit_covers_planning_running_and_rows() {
     let server = start().await;
     let client = server.client_with("options='-c statement_timeout=50ms'").await;
-    for sql in [ENDLESS, ENDLESS_ROWS] {
+    for sql in ENDLESS_KINDS {
         assert_eq!(code(&client, sql).await, SqlState::QUERY_CANCELED, "{sql}");
     }
     client.batch_execute("set statement_timeout = 0; select 1").await.unwrap();

@@ -65,6 +65,17 @@ impl Running {
 }
 
 /// A query that runs until somebody ends it.
-pub(crate) const ENDLESS: &str = "select number from numbers(10000000000) where number % 7 = 8";
+const ENDLESS: &str = "select number from numbers(10000000000) where number % 7 = 8";
 /// A result that nobody reads to its end.
 pub(crate) const ENDLESS_ROWS: &str = "select number from numbers(10000000000)";
+/// Endless in operators of their own.
+pub(crate) const ENDLESS_KINDS: [&str; 6] = [
+    ENDLESS,
+    ENDLESS_ROWS,
+    "select n from (select number as n, 1 as s from numbers(1)) as t \
+     order by n with fill to 10000000000 interpolate (s as s + 1) limit 1 offset 1000000000",
+    "select count() from (select 1 as n order by n with fill to 10000000000) as t",
+    "with recursive r as (select 1 as n union all select n + 1 from r) select count() from r",
+    "with x as materialized (select number from numbers(10000000000) where number % 7 = 8) \
+     select count() from x as a join x as b on a.number = b.number",
+];
