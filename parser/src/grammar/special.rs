@@ -4,7 +4,8 @@
 use super::Parser;
 use super::expr::power;
 use super::postgres::call;
-use crate::ast::{Columns, Expr, ExprKind, Literal, TypeName};
+use crate::ast::{Columns, Expr, ExprKind, Literal};
+use crate::display::begins_with_paren;
 use crate::token::{Keyword, TokenKind};
 use crate::{Dialect, Result};
 
@@ -45,7 +46,7 @@ impl Parser<'_> {
             Keyword::Interval if is_text || next.is_number() || self.is_interval() => {
                 Self::interval
             }
-            Keyword::Date if is_text => Self::date_literal,
+            Keyword::Date if is_text => Self::type_literal,
             Keyword::Timestamp if is_text => Self::timestamp_literal,
             Keyword::Substring if is_call => Self::substring,
             Keyword::Trim if is_call => Self::trim,
@@ -68,16 +69,6 @@ impl Parser<'_> {
 
     pub(super) fn unsigned_number(&mut self) -> Result<Expr> {
         self.number(self.span(), false)
-    }
-
-    fn date_literal(&mut self) -> Result<Expr> {
-        let word = self.advance();
-        let text = self.string_operand()?;
-        let name = "date".to_owned();
-        let target = TypeName { name, args: Vec::new(), array_depth: 0, span: word.span };
-        self.grow()?;
-        let kind = ExprKind::Cast { expr: Box::new(text), target, safe: false };
-        Ok(Expr::new(kind, self.span_from(word.span)))
     }
 
     fn timestamp_literal(&mut self) -> Result<Expr> {
@@ -114,8 +105,9 @@ impl Parser<'_> {
         self.advance();
         let operand = self.expr_at(power::NOT)?;
         self.grow()?;
-        let kind = match before_paren {
-            // PostgreSQL's `NOT (a) = b`, for which HogQL has a function only.
+        // The tree of `NOT (a) = b` in PostgreSQL's text, and of `NOT a IS NULL - b`, has no text
+        // of its own in HogQL; the function means the same.
+        let kind = match before_paren || begins_with_paren(&operand) {
             true => call("not", vec![operand], start),
             false => ExprKind::Not(Box::new(operand)),
         };
