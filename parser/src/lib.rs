@@ -21,6 +21,7 @@ mod span;
 mod split;
 
 pub use format::format;
+pub use grammar::postgres_column_name;
 
 pub use array::parse_array;
 pub use error::{SyntaxError, SyntaxErrorKind};

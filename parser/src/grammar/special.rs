@@ -71,6 +71,9 @@ impl Parser<'_> {
     }
 
     fn date_literal(&mut self) -> Result<Expr> {
+        if self.dialect == Dialect::Postgres {
+            return self.type_literal();
+        }
         self.typed_literal("toDate")
     }
 
