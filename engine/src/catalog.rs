@@ -213,8 +213,7 @@ impl Catalog {
     }
 }
 
-/// The name without the schemas that mean nothing. What stands before them is the project, which
-/// is checked where it is known.
+/// The name without the schemas that mean nothing.
 pub(crate) fn plain_name(name: &[Ident]) -> String {
     let parts: Vec<&str> = name.iter().map(|part| part.name.as_str()).collect();
     match parts.as_slice() {

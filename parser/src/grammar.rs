@@ -27,6 +27,7 @@ mod types;
 mod window;
 
 pub(crate) use expr::{op_power, power};
+pub use postgres::postgres_column_name;
 
 use crate::ast::{Expr, Ident, Query, Statement, TypeName};
 use crate::error::{SyntaxError, SyntaxErrorKind};

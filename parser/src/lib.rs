@@ -22,6 +22,7 @@ mod split;
 mod tree;
 
 pub use format::format;
+pub use grammar::postgres_column_name;
 
 pub use array::parse_array;
 pub use error::{SyntaxError, SyntaxErrorKind};

@@ -324,7 +324,11 @@ pub(super) fn with_element(
 ) -> Result<(Typed, Typed)> {
     let element = match &array.ty {
         Type::Array(element) => element.as_ref().clone(),
-        Type::Null => Type::Null,
+        Type::Null if value.ty == Type::Null => Type::Null,
+        Type::Null => {
+            let array = cx.coerce(array, &value.ty.clone().array())?;
+            return Ok((array, value));
+        }
         ty => {
             return Err(Error::new(
                 ErrorKind::TypeMismatch,

@@ -28,7 +28,7 @@ use super::arithmetic::two;
 use super::coerce::{common, conversion_hint};
 use super::function::{Arg, Function};
 use super::strings::search;
-use super::{PlanContext, Typed};
+use super::{PlanContext, Typed, intervals};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::Type;
 
@@ -90,7 +90,12 @@ pub fn compare(
         return Ok(comparison.with_null(other, span));
     }
     let (left, right) = match comparison.test {
-        Test::Order(_) => unify(cx, left, right)?,
+        Test::Order(_) => match unify(cx, left, right)? {
+            (left, right) if (&left.ty, &right.ty) == (&Type::Interval, &Type::Interval) => {
+                (intervals::length(left)?, intervals::length(right)?)
+            }
+            both => both,
+        },
         Test::Like { .. } | Test::Match { .. } => texts(cx, left, right)?,
     };
     let nullable = [can_be_null(cx, &left), can_be_null(cx, &right)];

@@ -7,10 +7,13 @@ use datafusion::logical_expr::{BinaryExpr, Expr};
 use hedgerow_parser::Span;
 use hedgerow_parser::ast::IntervalUnit;
 
+use super::adapter::Adapter;
 use super::arguments::Arguments;
 use super::function::{Arg, Function, Returns};
-use super::{PlanContext, Typed};
+use super::{PlanContext, Typed, registry};
 use crate::error::{Error, ErrorKind, Result};
+use crate::types::Type;
+use crate::types::time::DAY;
 
 macro_rules! interval {
     ($name:literal, $unit:ident, $doc:literal, $example:literal, $result:literal) => {
@@ -22,8 +25,21 @@ macro_rules! interval {
     };
 }
 
+/// `__intervalLength(interval)`.
+const LENGTH: Function =
+    Function::scalar("__intervalLength", &[Arg::Interval], Returns::Int, |args| {
+        let intervals = args.interval(0);
+        Ok(args.ints(|row| {
+            let interval = intervals.get(row)?;
+            let days = i64::from(interval.months) * 30 + i64::from(interval.days);
+            Some((days.saturating_mul(DAY)).saturating_add(interval.nanoseconds / 1000))
+        }))
+    })
+    .doc("The length in microseconds; a month counts as 30 days, a day as 24 hours.");
+
 /// Intervals of one unit each.
 pub(super) const FUNCTIONS: &[Function] = &[
+    LENGTH,
     interval!(
         "toIntervalSecond",
         Second,
@@ -81,6 +97,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "2025-02-28"
     ),
 ];
+
+/// How long an interval is, as a number to compare it by.
+///
+/// # Errors
+/// `Internal`, when the function behind it is missing.
+pub fn length(interval: Typed) -> Result<Typed> {
+    let function = registry().get(LENGTH.name);
+    let function = function.ok_or_else(|| Error::internal("no length of intervals"))?;
+    let expr = Adapter::udf(function).call(vec![interval.expr]);
+    Ok(Typed::new(expr, Type::Int64, interval.span))
+}
 
 /// `count` units; none when that is more than an interval can hold.
 pub fn interval(count: i64, unit: IntervalUnit) -> Option<IntervalMonthDayNano> {

@@ -83,6 +83,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::scalar("randCanonical", &[], Returns::Float, |args| {
         Ok(args.floats(|_| Some(rand::random())))
     })
+    .aliases(&["random"])
     .volatile()
     .doc("A random float from 0 up to 1, another one for each row.")
     .examples(&[("randCanonical() < 1", "true")]),

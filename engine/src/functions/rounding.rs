@@ -1,10 +1,13 @@
 //! Rounding.
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::Int64Type;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array};
+use arrow::datatypes::{Decimal128Type, Int64Type};
+use datafusion::common::ScalarValue;
 
 use super::arguments::Arguments;
-use super::function::{Arg, Function, Kernel, Returns};
+use super::function::{Arg, Argument, Function, Kernel, Returns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::Type;
 
@@ -47,7 +50,26 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 const fn rounding(name: &'static str, kernel: Kernel) -> Function {
-    Function::scalar(name, &[Arg::Number, Arg::Int], Returns::First, kernel).any_case().optional(1)
+    Function::scalar(name, &[Arg::Number, Arg::Int], Returns::Derived(rounded), kernel)
+        .any_case()
+        .optional(1)
+}
+
+/// The type of the number; of a decimal, one with as many digits after the point as are wanted.
+fn rounded(args: &[Argument<'_>]) -> Result<Type> {
+    let Some(number) = args.first() else { return Ok(Type::Null) };
+    let digits = match args.get(1).map(|digits| digits.constant) {
+        None => Some(0),
+        Some(Some(ScalarValue::Int64(Some(digits)))) => Some(*digits),
+        Some(_) => None,
+    };
+    Ok(match (&number.ty, digits) {
+        (Type::Decimal(precision, scale), Some(digits)) => {
+            let scale = digits.clamp(0, i64::from(*scale).max(0)) as i8;
+            Type::Decimal(*precision, scale)
+        }
+        (ty, _) => ty.clone(),
+    })
 }
 
 /// Numbers beyond these digits have no fraction, or nothing but one.
@@ -70,6 +92,30 @@ impl Mode {
             Self::Up => value.ceil(),
             Self::TowardsZero => value.trunc(),
         }
+    }
+
+    /// The multiple of so many tens; none when it is too large. Of two equally near ones the one
+    /// farther from zero.
+    fn decimal(self, value: i128, tens: i64) -> Option<i128> {
+        if tens <= 0 {
+            return Some(value);
+        }
+        let Some(scale) = u32::try_from(tens).ok().and_then(|tens| 10_i128.checked_pow(tens))
+        else {
+            return Some(0);
+        };
+        let (whole, rest) = (value.div_euclid(scale), value.rem_euclid(scale));
+        let nearer = rest.cmp(&(scale - rest));
+        let up = match self {
+            _ if rest == 0 => false,
+            Self::Down => false,
+            Self::Up => true,
+            Self::TowardsZero => value < 0,
+            Self::Nearest if nearer.is_eq() => value > 0,
+            Self::NearestEven if nearer.is_eq() => whole % 2 != 0,
+            Self::Nearest | Self::NearestEven => nearer.is_gt(),
+        };
+        whole.checked_add(i128::from(up))?.checked_mul(scale)
     }
 
     /// The multiple of `scale`; none when it is too large.
@@ -103,6 +149,22 @@ fn round(args: &Arguments<'_>, mode: Mode) -> Result<ArrayRef> {
                 (Some(value), Some(digits)) => round_int(value, digits, mode).map(Some),
                 _ => Ok(None),
             })
+        }
+        Type::Decimal(precision, scale) => {
+            let values = args.expanded(0)?;
+            let values = values.as_primitive::<Decimal128Type>();
+            let (from, to) = (i64::from(values.scale()), i64::from(*scale));
+            let rounded = (0..args.rows).map(|row| {
+                let Some(digits) = digits(row).filter(|_| !values.is_null(row)) else {
+                    return Ok(None);
+                };
+                let value = mode.decimal(values.value(row), from - digits.min(from));
+                // From the digits there were to those the result has.
+                let power = u32::try_from(from - to).ok().and_then(|p| 10_i128.checked_pow(p));
+                Ok(value.zip(power).map(|(value, power)| value / power))
+            });
+            let rounded = rounded.collect::<Result<Decimal128Array>>()?;
+            Ok(Arc::new(rounded.with_precision_and_scale(*precision, *scale)?))
         }
         ty => Err(Error::unsupported(format!("rounding of {ty} is not supported"))
             .hint("Convert the number with toFloat(...).")),

@@ -66,6 +66,23 @@ impl<'s, 'a> Lowering<'s, 'a> {
         self.coerce(typed, &Type::Bool)
     }
 
+    /// What a cast in PostgreSQL's text converts: numbers are rounded there, not cut.
+    fn rounded(&mut self, value: Typed, target: &Type, safe: bool) -> Result<Typed> {
+        let span = value.span;
+        match target {
+            ty if ty.is_integer() && value.ty.is_float() => {
+                self.call_scalar("round", vec![value], span)
+            }
+            Type::Decimal(precision, scale) if value.ty.is_float() || value.ty.is_text() => {
+                let more = (38 - precision).min(6);
+                let wide = Type::Decimal(precision + more, scale + more as i8);
+                let value = coerce::cast(value, &wide, safe, self.timezone())?;
+                self.call_scalar("round", vec![value, Typed::int((*scale).into(), span)], span)
+            }
+            _ => Ok(value),
+        }
+    }
+
     /// Lowers an expression.
     pub(super) fn lower(&mut self, expr: &'a ast::Expr) -> Result<Typed> {
         let span = expr.span;
@@ -113,9 +130,16 @@ impl<'s, 'a> Lowering<'s, 'a> {
             ast::ExprKind::Cast { expr, target, safe } => {
                 let target = Type::parse(target, self.timezone())?;
                 let typed = self.lower(expr)?;
+                let is_postgres = self.scope.env.dialect.get() == Dialect::Postgres;
                 let typed = match typed.is_untyped_parameter() {
                     true => self.coerce(typed, &target)?,
-                    false => coerce::cast(typed, &target, *safe, self.timezone())?,
+                    false => {
+                        let typed = match is_postgres {
+                            true => self.rounded(typed, &target, *safe)?,
+                            false => typed,
+                        };
+                        coerce::cast(typed, &target, *safe, self.timezone())?
+                    }
                 };
                 Ok(Typed { span, ..typed })
             }

@@ -125,6 +125,15 @@ fn table<'a>(
     {
         return Relation::of_query(alias.unwrap_or(&only.name), lowered.clone());
     }
+    // `project.public.events`.
+    let name = match name {
+        [project, schema, _]
+            if project.name == scope.env.settings.database && schema.name == "public" =>
+        {
+            &name[1..]
+        }
+        _ => name,
+    };
     if let Some((plain, view)) = scope.env.catalog.view(name) {
         scope.env.reads(plain);
         let lowered = view::lower(scope.env, plain, view, span_of(name))?;

@@ -8,7 +8,7 @@ use hedgerow_parser::{Span, ast};
 use super::scope::Scope;
 use super::{Environment, aggregate};
 use crate::error::{Error, Result};
-use crate::functions::Typed;
+use crate::functions::{Typed, intervals};
 use crate::types::Type;
 
 /// A sort key of a query.
@@ -59,6 +59,7 @@ fn by_value(order: &ast::OrderBy, key: Typed) -> Result<Vec<SortExpr>> {
         let is_nan = datafusion::functions::math::expr_fn::isnan(key.expr.clone());
         keys.push(SortExpr::new(is_nan, true, nulls_first));
     }
+    let key = if key.ty == Type::Interval { intervals::length(key)? } else { key };
     keys.push(SortExpr::new(key.expr, !order.descending, nulls_first));
     Ok(keys)
 }

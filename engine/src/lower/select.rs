@@ -192,12 +192,12 @@ fn lower_exprs<'a>(
     let qualify = condition(scope, select.qualify.as_ref())?;
     let mut order_by = Vec::with_capacity(select.order_by.len());
     for (index, order) in select.order_by.iter().enumerate() {
-        let typed = positional(scope, &order.expr, &lowered)?;
+        let typed = order_key(scope, &order.expr, &lowered)?;
         order_by.extend(order::keys(order, index, typed)?);
     }
     let mut distinct_on = Vec::with_capacity(select.distinct_on.len());
     for key in &select.distinct_on {
-        distinct_on.push(positional(scope, key, &lowered)?);
+        distinct_on.push(order_key(scope, key, &lowered)?);
     }
     let mut limit_by = Vec::new();
     for key in select.limit_by.iter().flat_map(|limit| &limit.keys) {
@@ -224,11 +224,20 @@ pub(super) fn positional<'a>(
             let (_, typed) = at_position(items, position, expr)?;
             Ok(Typed { span: expr.span, ..typed.clone() })
         }
-        None if scope.env.dialect.get() == Dialect::Postgres => match aliased(expr, items) {
-            Some((_, typed)) => Ok(Typed { span: expr.span, ..typed.clone() }),
-            None => Lowering::new(scope).lower(expr),
-        },
         None => Lowering::new(scope).lower(expr),
+    }
+}
+
+/// A key of ORDER BY: in PostgreSQL's text a bare name is a select item before it is a column.
+fn order_key<'a>(
+    scope: &mut Scope<'a>,
+    expr: &'a ast::Expr,
+    items: &[(String, Typed)],
+) -> Result<Typed> {
+    let is_postgres = scope.env.dialect.get() == Dialect::Postgres;
+    match aliased(expr, items).filter(|_| is_postgres) {
+        Some((_, typed)) => Ok(Typed { span: expr.span, ..typed.clone() }),
+        None => positional(scope, expr, items),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use hedgerow_parser::{Span, ast};
+use hedgerow_parser::{Dialect, Span, ast, postgres_column_name};
 
 use super::expr::Lowering;
 use super::scope::{Alias, RelationColumn, Scope};
@@ -161,6 +161,10 @@ fn expand_star<'a>(
         [] if star.exclude.is_empty() && star.replace.is_empty() => {
             match scope.relations.as_slice() {
                 [only] => std::slice::from_ref(only),
+                all if all.len() > 1 && scope.env.dialect.get() == Dialect::Postgres => {
+                    all_columns(scope, span, items);
+                    return Ok(());
+                }
                 [] => {
                     let message = "SELECT * without a table";
                     return Err(Error::new(ErrorKind::Syntax, message).at(span));
@@ -230,6 +234,21 @@ fn expand_star<'a>(
     }
 }
 
+/// `*` in PostgreSQL's text: the columns that joins made one of, then those of each table.
+fn all_columns<'a>(scope: &Scope<'a>, span: Span, items: &mut Vec<Item<'a>>) {
+    let tables = || scope.relations.iter().flat_map(|relation| &relation.columns);
+    let joined: HashSet<&str> = tables()
+        .filter(|column| scope.merged.contains(&column.column))
+        .map(|column| column.name.as_str())
+        .collect();
+    let shown = |column: &&RelationColumn| !column.hidden && !scope.merged.contains(&column.column);
+    let (common, own): (Vec<_>, Vec<_>) =
+        tables().filter(shown).partition(|column| joined.contains(column.name.as_str()));
+    for column in common.into_iter().chain(&scope.coalesced).chain(own) {
+        items.push(Item::Column(column.clone(), span));
+    }
+}
+
 /// A REPLACE expression may not use a column that EXCLUDE takes away.
 fn refuse_excluded(star: &ast::Star) -> Result<()> {
     fn uses<'a>(expr: &'a ast::Expr, excluded: &[&ast::Ident]) -> Option<&'a ast::Ident> {
@@ -292,7 +311,11 @@ pub(super) fn lower_item<'a>(scope: &mut Scope<'a>, item: &Item<'a>) -> Result<(
             Ok((name.name.clone(), Lowering::for_item(scope, *index).lower(expr)?))
         }
         Item::Expr(expr, index) => {
-            Ok((output_name(expr), Lowering::for_item(scope, *index).lower(expr)?))
+            let name = match scope.env.dialect.get() {
+                Dialect::Hogql => output_name(expr),
+                Dialect::Postgres => postgres_column_name(expr),
+            };
+            Ok((name, Lowering::for_item(scope, *index).lower(expr)?))
         }
     }
 }

@@ -4,9 +4,12 @@
 //! language, and the printed text is HogQL. `functions` has the calls with words between their
 //! arguments, `text` the strings and sources.
 
+mod columns;
 mod functions;
 mod names;
 mod text;
+
+pub use columns::postgres_column_name;
 
 use super::Parser;
 use super::expr::power;
@@ -332,8 +335,12 @@ impl Parser<'_> {
             return Ok(ExprKind::In { expr, right, negated });
         }
         self.grow()?;
-        if membership == Some(false) {
-            return Ok(call("has", vec![elements, left], at));
+        if let Some(negated) = membership {
+            let member = call("has", vec![elements, left], at);
+            return Ok(match negated {
+                true => ExprKind::Not(Box::new(Expr::new(member, at))),
+                false => member,
+            });
         }
         let element = Ident::new(ELEMENT, at);
         let value = Expr::new(ExprKind::Field(vec![element.clone()]), at);

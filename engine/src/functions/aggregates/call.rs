@@ -212,6 +212,12 @@ impl AggregateCall {
     }
 }
 
+/// True for a parameter of the statement, which has its value only when the statement runs; until
+/// then any value will do.
+fn is_parameter(value: &Typed) -> bool {
+    matches!(value.expr, logical::Expr::Placeholder(_))
+}
+
 /// Brings parameter and arguments to where [`Form::Plain`] has them.
 fn arrange(
     function: &Function,
@@ -230,6 +236,10 @@ fn arrange(
             let (1, [key]) = (input.args.len(), input.order_by.as_slice()) else {
                 return Err(wrong(shape));
             };
+            if is_parameter(&input.args[0]) {
+                cx.coerce(input.args[0].clone(), &Type::Float64)?;
+                input.args[0] = Typed::constant(0.5.into(), Type::Float64, input.span);
+            }
             let level = constants(&input.args)?[0].cast_to(&DataType::Float64)?;
             let ScalarValue::Float64(Some(level)) = level else { return Err(wrong(shape)) };
             let level = ScalarValue::from(if key.asc { level } else { 1.0 - level });
@@ -243,7 +253,13 @@ fn arrange(
             let Some(parameter) = input.args.pop() else {
                 return Err(wrong("(value, parameter)"));
             };
-            input.params = vec![parameter];
+            input.params = vec![match is_parameter(&parameter) {
+                true => {
+                    cx.coerce(parameter, &Type::String)?;
+                    Typed::text("", input.span)
+                }
+                false => parameter,
+            }];
         }
     }
     Ok(())

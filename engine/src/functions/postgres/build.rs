@@ -101,7 +101,7 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
     )
     .aliases(&["json_array_elements"])
     .doc("The elements of a JSON array.")
-    .examples(&[("jsonb_array_elements('[1,\"a\"]')", "[1,\"a\"]")]),
+    .examples(&[("length(jsonb_array_elements('[1,\"a\"]'))", "2")]),
     Function::scalar("jsonb_array_elements_text", &[Arg::Text], Returns::Texts, |args| {
         lists(args, "array", &Type::String, |(_, value), out| append_text(value, out))
     })

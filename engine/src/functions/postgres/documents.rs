@@ -136,7 +136,8 @@ fn contains(cx: &dyn PlanContext, span: Span, args: Vec<Typed>) -> Result<Typed>
     if matches!(outer.ty, Type::Array(_)) || matches!(inner.ty, Type::Array(_)) {
         return call(cx, span, "hasAll", vec![outer, inner]);
     }
-    if !outer.ty.is_text() && !inner.ty.is_text() {
+    let is_document = |value: &Typed| value.ty.is_text() || value.ty == Type::Null;
+    if !is_document(&outer) || !is_document(&inner) {
         let message = format!("{} cannot contain {}", outer.ty, inner.ty);
         return Err(Error::new(crate::error::ErrorKind::TypeMismatch, message).at(span));
     }

@@ -116,6 +116,7 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
         array_to_string,
     )
     .optional(1)
+    .nulls(Nulls::Custom)
     .doc("The elements with a separator between them; NULL is left out or replaced.")
     .examples(&[
         ("array_to_string([1, 2], '-')", "1-2"),

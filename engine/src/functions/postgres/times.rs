@@ -42,7 +42,7 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
           time, until today.")
     .examples(&[(
         "postgresAge(toDateTime('2024-03-05 00:00:00'), toDateTime('2023-01-20 00:00:00'))",
-        "1 year 1 mon 14 days",
+        "1 year 1 month 16 days",
     )]),
     Function::scalar("__age", &[Arg::DateTime, Arg::DateTime], Returns::Interval, |args| {
         let (later, earlier) = (Locals::new(args, 0)?, Locals::new(args, 1)?);
@@ -103,6 +103,24 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
             ("postgresToTimestamp('05 Mar 2024', 'DD Mon YYYY')", "2024-03-05 00:00:00"),
             ("postgresToTimestamp(1.5)", "1970-01-01 00:00:01.500000"),
         ]),
+    Function::scalar(
+        "__timeOfSeconds",
+        &[Arg::Float, Arg::Text],
+        Returns::Derived(|args| zone_at(args, 1)),
+        |args| {
+            let seconds = args.float(0);
+            args.datetimes(|row| {
+                let Some(seconds) = seconds.get(row) else { return Ok(None) };
+                let micros = (seconds * 1e6).round();
+                if micros.is_nan() || micros.abs() > 9e18 {
+                    let message = format!("no time is {seconds} seconds from the epoch");
+                    return Err(Error::new(ErrorKind::OutOfRange, message));
+                }
+                Ok(Some(micros as i64))
+            })
+        },
+    )
+    .doc("The time so many seconds after the epoch."),
     Function::scalar(
         "__readTime",
         &[Arg::Text, Arg::Text, Arg::Text],
@@ -168,12 +186,12 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
         make_interval,
     )
     .doc("PostgreSQL's make_interval: years, months, weeks, days, hours, minutes, seconds.")
-    .examples(&[("postgresMakeInterval(1, 2, 3, 4, 5, 6, 7)", "1 year 2 mons 25 days 05:06:07")]),
+    .examples(&[("postgresMakeInterval(1, 2, 3, 4, 5, 6, 7)", "1 year 2 months 25 days 05:06:07")]),
     Function::scalar("justify_days", &[Arg::Interval], Returns::Interval, |args| {
         justified(args, days_to_months)
     })
     .doc("The interval with every 30 days as a month.")
-    .examples(&[("justify_days(toIntervalDay(35))", "1 mon 5 days")]),
+    .examples(&[("justify_days(toIntervalDay(35))", "1 month 5 days")]),
     Function::scalar("justify_hours", &[Arg::Interval], Returns::Interval, |args| {
         justified(args, hours_to_days)
     })
@@ -240,6 +258,11 @@ fn date(year: i64, month: i64, day: i64) -> Result<NaiveDate> {
 
 /// What arithmetic needs of a date that PostgreSQL truncates to a unit HogQL has no name for.
 fn date_trunc(cx: &dyn PlanContext, span: Span, mut args: Vec<Typed>) -> Result<Typed> {
+    if matches!(args[0].expr, datafusion::logical_expr::Expr::Placeholder(_)) {
+        // The unit is a parameter without a value yet; the result is a time whatever it is.
+        args[0] = cx.coerce(args[0].clone(), &Type::String)?;
+        return Typed::null(Type::DateTime(cx.timezone().into()), span);
+    }
     let unit = word_of(&args[0], "the unit")?;
     if args[1].ty == Type::Interval {
         return Err(Error::unsupported("date_trunc of an interval is not supported")
@@ -410,10 +433,7 @@ fn to_timestamp(cx: &dyn PlanContext, span: Span, mut args: Vec<Typed>) -> Resul
             .at(seconds.span)
             .hint("Write to_timestamp(text, 'YYYY-MM-DD HH24:MI:SS')."));
     }
-    let micros = call(cx, span, "multiply", vec![seconds, Typed::int(1_000_000, span)])?;
-    let micros = call(cx, span, "round", vec![micros])?;
-    let micros = call(cx, span, "toInt", vec![micros])?;
-    call(cx, span, "fromUnixTimestamp64Micro", vec![micros])
+    call(cx, span, "__timeOfSeconds", vec![seconds, Typed::text(cx.timezone(), span)])
 }
 
 fn zone_of_third(args: &[Argument<'_>]) -> Result<Type> {

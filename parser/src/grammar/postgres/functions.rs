@@ -79,6 +79,9 @@ impl Parser<'_> {
                 (self.nth(after) == TokenKind::String).then_some(Self::zoned_timestamp)
             }
             Keyword::Time if self.nth(1) == TokenKind::String => Some(Self::time_literal),
+            Keyword::Interval if is_postgres && self.at_parameter(1) => {
+                Some(Self::interval_parameter)
+            }
             _ => None,
         }
     }
@@ -92,7 +95,7 @@ impl Parser<'_> {
     }
 
     /// `jsonb '{}'`, `timestamptz '…'`: a cast.
-    fn type_literal(&mut self) -> Result<Expr> {
+    pub(in crate::grammar) fn type_literal(&mut self) -> Result<Expr> {
         let word = self.advance();
         let span = self.span();
         let text = self.string("a string")?;
@@ -114,6 +117,21 @@ impl Parser<'_> {
         let text = Expr::new(ExprKind::Literal(Literal::String(text)), span);
         self.grow()?;
         Ok(Expr::new(call("toDateTime", vec![text], word.span), self.span_from(word.span)))
+    }
+
+    /// Whether `$1` or the like stands there.
+    fn at_parameter(&self, distance: usize) -> bool {
+        let token = self.tokens.get(self.at + distance);
+        token.is_some_and(|token| {
+            token.kind == TokenKind::Name && self.slice(token.span).starts_with('$')
+        })
+    }
+
+    fn interval_parameter(&mut self) -> Result<Expr> {
+        self.advance();
+        let parameter = self.slice(self.span());
+        Err(SyntaxError::new("an interval after its name is a constant", self.span())
+            .hint(format!("Write {parameter}::interval.")))
     }
 
     fn time_literal(&mut self) -> Result<Expr> {

@@ -16,6 +16,7 @@ const NAMES: &[(&str, &str)] = &[
     ("ascii", "postgresAscii"),
     ("date_part", "extract_timestamp"),
     ("date_trunc", "postgresDateTrunc"),
+    ("div", "intDiv"),
     ("format", "postgresFormat"),
     ("length", "postgresLength"),
     ("log", "postgresLog"),
@@ -26,6 +27,8 @@ const NAMES: &[(&str, &str)] = &[
     ("regexp_replace", "postgresRegexpReplace"),
     ("reverse", "postgresReverse"),
     ("split_part", "postgresSplitPart"),
+    ("starts_with", "startsWith"),
+    ("strpos", "positionUTF8"),
     ("substr", "text_substr"),
     ("substring", "text_substr"),
     ("to_char", "postgresToChar"),
@@ -48,6 +51,33 @@ const SETS: &[&str] = &[
     "regexp_split_to_table",
     "string_to_table",
 ];
+
+/// What PostgreSQL calls a function.
+pub(super) fn written_as(function: &str) -> String {
+    let written = match function {
+        "extract_timestamp" => "extract",
+        "text_substr" | "textregexsubstr" => "substring",
+        "textoverlay" => "overlay",
+        "positionUTF8" => "position",
+        "trim" => "btrim",
+        "trimLeft" => "ltrim",
+        "trimRight" => "rtrim",
+        "toDateTime" => "timestamptz",
+        "toDate" => "date",
+        _ => match NAMES.iter().find(|(_, name)| *name == function) {
+            Some((written, _)) => written,
+            // PostgreSQL folds names; HogQL's own have letters of both cases.
+            None if function.bytes().any(|b| b.is_ascii_lowercase()) => function,
+            None => return function.to_ascii_lowercase(),
+        },
+    };
+    written.to_owned()
+}
+
+/// Whether a function gives several rows where it is called in an expression.
+pub(super) fn gives_rows(function: &str) -> bool {
+    SETS.iter().any(|set| set.eq_ignore_ascii_case(function))
+}
 
 /// The arguments of `make_interval`.
 const INTERVAL_PARTS: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
@@ -101,7 +131,7 @@ impl Parser<'_> {
         let name = function.name.name.to_ascii_lowercase();
         let kind = match (name.as_str(), function.args.len()) {
             // A function that gives rows gives them here.
-            (set, _) if SETS.contains(&set) => {
+            (set, _) if gives_rows(set) => {
                 call("arrayJoin", vec![Expr::new(ExprKind::Call(function), span)], span)
             }
             ("array_agg", 1) => all_values(*function, span),
@@ -113,6 +143,8 @@ impl Parser<'_> {
                 let pairs = collected(*function, span);
                 call("__jsonObject", vec![Expr::new(pairs, span)], span)
             }
+            ("array_remove", 2) => array_remove(*function, span),
+            ("percentile_cont", 1) if function.within_group.len() == 1 => quantiles(*function),
             ("mode", 0) if function.within_group.len() == 1 => {
                 let top = most_frequent(*function, span);
                 let first = Expr::new(ExprKind::Literal(Literal::Int(1)), span);
@@ -167,6 +199,34 @@ fn collected(mut function: Call, span: Span) -> ExprKind {
     let values = std::mem::take(&mut function.args);
     function.name.name = "groupArray".to_owned();
     function.args = vec![Expr::new(call("tuple", values, span), span)];
+    ExprKind::Call(Box::new(function))
+}
+
+/// `array_remove(a, x)` as `arrayFilter(e -> e IS DISTINCT FROM x, a)`.
+fn array_remove(function: Call, span: Span) -> ExprKind {
+    let mut args = function.args.into_iter();
+    let array = args.next();
+    let element = Expr::new(ExprKind::Field(vec![Ident::new(ELEMENT, span)]), span);
+    let tests = args.map(|value| {
+        let (left, right) = (Box::new(element.clone()), Box::new(value));
+        let test = ExprKind::IsDistinctFrom { left, right, negated: false };
+        let params = vec![Ident::new(ELEMENT, span)];
+        Expr::new(ExprKind::Lambda { params, body: Box::new(Expr::new(test, span)) }, span)
+    });
+    call("arrayFilter", tests.chain(array).collect(), span)
+}
+
+/// `percentile_cont(ARRAY[a, b]) WITHIN GROUP (ORDER BY x)` as `quantiles(a, b)(x)`; of one level
+/// as it is.
+fn quantiles(mut function: Call) -> ExprKind {
+    let ExprKind::Array(levels) = &function.args[0].kind else {
+        return ExprKind::Call(Box::new(function));
+    };
+    if !function.within_group[0].descending {
+        function.params = Some(levels.clone());
+        function.name.name = "quantiles".to_owned();
+        function.args = function.within_group.drain(..).map(|order| order.expr).collect();
+    }
     ExprKind::Call(Box::new(function))
 }
 
