@@ -93,8 +93,8 @@ fn not_recursive(
         return Err(Error::new(ErrorKind::Syntax, message).at(key.span));
     }
     let lowered = lower_in(env, ctes, query).map_err(|error| {
-        let itself = error.kind == ErrorKind::UnknownTable
-            && recursion::mentions(query, &cte.name.name);
+        let itself =
+            error.kind == ErrorKind::UnknownTable && recursion::mentions(query, &cte.name.name);
         match itself {
             true => error.hint("To read itself, a query needs WITH RECURSIVE."),
             false => error,
