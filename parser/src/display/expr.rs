@@ -465,7 +465,9 @@ fn call_arguments(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
     if let Some(params) = &call.params {
         if is_not { parenthesised(f, params)? } else { arguments(f, params)? }
     }
-    if !call.distinct && call.order_by.is_empty() && !is_not {
+    // A bare query after parameters is no argument.
+    let is_simple = !call.distinct && call.order_by.is_empty() && call.params.is_none();
+    if is_simple && !is_not {
         arguments(f, &call.args)?;
     } else {
         f.write_str(if call.distinct { "(DISTINCT " } else { "(" })?;

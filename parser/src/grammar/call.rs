@@ -30,7 +30,9 @@ impl Parser<'_> {
         let start = name.span;
         let is_plain = !first.distinct && first.order_by.is_empty();
         let (params, args) = match self.kind() {
-            TokenKind::OpenParen if is_plain => (Some(first.list), self.args()?),
+            TokenKind::OpenParen if is_plain && !self.holds_bare_query() => {
+                (Some(first.list), self.args()?)
+            }
             _ => (None, first),
         };
         let mut call = Box::new(Call::new(self.function_name(name), args.list));
@@ -50,6 +52,13 @@ impl Parser<'_> {
         }
         self.grow()?;
         Ok(Expr::new(ExprKind::IgnoreNulls(Box::new(call)), span))
+    }
+
+    /// `f(a)(select …)` calls what the call gives: parameters are followed by arguments.
+    fn holds_bare_query(&self) -> bool {
+        let ordered = matches!(self.nth(1), TokenKind::OpenParen | TokenKind::OpenBrace)
+            && self.nth_is(self.past_bracket(1), Keyword::Order);
+        !ordered && self.begins_query_or_set(1)
     }
 
     /// WITHIN GROUP, FILTER and OVER; whether IGNORE NULLS stands before OVER, which is SQL's
