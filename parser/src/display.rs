@@ -36,6 +36,12 @@ impl Display for Ident {
     }
 }
 
+/// Whether this operand of NOT is printed with a parenthesis first that holds no query: NOT before
+/// it reads as a function.
+pub(crate) fn begins_with_paren(operand: &Expr) -> bool {
+    expr::not_before_paren(operand)
+}
+
 /// Items with commas between them.
 fn comma_separated<T>(
     f: &mut Formatter<'_>,

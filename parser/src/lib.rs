@@ -19,6 +19,7 @@ mod interval;
 pub mod limits;
 mod span;
 mod split;
+mod tree;
 
 pub use format::format;
 
@@ -27,6 +28,7 @@ pub use error::{SyntaxError, SyntaxErrorKind};
 pub use interval::{IntervalText, parse_interval};
 pub use span::Span;
 pub use split::{Piece, split};
+pub use tree::tree;
 pub use visit::{child_queries, children, select_children, walk};
 
 /// What every production returns.

@@ -4,15 +4,15 @@
 use std::fmt::{self, Formatter, Write};
 
 use super::{
-    alias, comma_separated, dotted, exprs, function_name, name, parenthesised, query, quoted_name,
-    string, type_word,
+    alias, comma_separated, dotted, exprs, function_name, is_word, name, parenthesised, query,
+    quoted_name, string, type_word,
 };
 use crate::ast::{
     BinaryOp, Call, Columns, Expr, ExprKind, Float, IntervalUnit, Literal, Over, Query, Star, Tag,
     TemplatePart, TypeArg, TypeName,
 };
 use crate::grammar::{op_power, power};
-use crate::token::as_bool;
+use crate::token::{Keyword, as_bool};
 
 /// An expression where operators bind at least as tightly as `min`.
 pub(super) fn expr(f: &mut Formatter<'_>, expr: &Expr, min: u8) -> fmt::Result {
@@ -234,6 +234,8 @@ fn not(f: &mut Formatter<'_>, inner: &Expr) -> fmt::Result {
             f.write_str(" := ")?;
             expr(f, value, power::TERNARY)
         }
+        // Which may hold one of those two.
+        ExprKind::Not(_) => bare(f, inner),
         _ => expr(f, inner, power::NOT),
     }
 }
@@ -246,6 +248,7 @@ fn is_query(e: &Expr) -> bool {
 #[derive(PartialEq, Eq)]
 enum Start {
     Paren,
+    Query,
     Tag,
     Star,
     Number,
@@ -261,9 +264,8 @@ fn start_of(e: &Expr, min: u8) -> Start {
             return Start::Paren;
         }
         let (first, around): (&Expr, u8) = match &e.kind {
-            ExprKind::Tuple(_) | ExprKind::Subquery(_) | ExprKind::Lambda { .. } => {
-                return Start::Paren;
-            }
+            ExprKind::Subquery(_) => return Start::Query,
+            ExprKind::Tuple(_) | ExprKind::Lambda { .. } => return Start::Paren,
             ExprKind::Tag(_) => return Start::Tag,
             ExprKind::Literal(Literal::Int(_) | Literal::BigInt(_) | Literal::Float(_)) => {
                 return Start::Number;
@@ -301,6 +303,12 @@ fn start_of(e: &Expr, min: u8) -> Start {
         };
         (e, min) = (first, around);
     }
+}
+
+pub(super) fn not_before_paren(operand: &Expr) -> bool {
+    // These two have a form without parentheses after NOT.
+    !matches!(operand.kind, ExprKind::Lambda { .. } | ExprKind::NamedArgument(..))
+        && start_of(operand, power::NOT) == Start::Paren
 }
 
 /// An expression after a word that could itself be an operand: a tag there would read as `<`.
@@ -345,7 +353,12 @@ fn postfix(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
         ExprKind::Member { expr: target, name: member, nullish } => {
             postfix_target(f, e, target)?;
             f.write_str(if *nullish { "?." } else { "." })?;
-            name(f, &member.name)
+            match target.kind {
+                ExprKind::Literal(_) if !nullish && follows_digits(&member.name) => {
+                    f.write_str(&member.name)
+                }
+                _ => name(f, &member.name),
+            }
         }
         ExprKind::Index { expr: target, index, nullish } => {
             postfix_target(f, e, target)?;
@@ -371,6 +384,14 @@ fn postfix(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a bare word reads as this name after digits and a dot: quoted, or as an exponent, it
+/// would leave the dot to the number.
+fn follows_digits(name: &str) -> bool {
+    let is_exponent =
+        name.starts_with(['e', 'E']) && name[1..].starts_with(|c: char| c.is_ascii_digit());
+    is_word(name) && !is_exponent && !Keyword::from_text(name).is_some_and(Keyword::is_never_a_name)
 }
 
 /// The call of `f() OVER w`.
@@ -402,11 +423,15 @@ fn needs_paren_before_postfix(e: &Expr, target: &Expr) -> bool {
         (ExprKind::Call(call), ExprKind::CallExpr(..)) => call.is_plain(),
         (ExprKind::Call(_), _) => false,
         (ExprKind::IgnoreNulls(inner), _) => window_call(inner).is_none(),
-        // `1.2`, `1.e3` and the beginning of ``1.`a` `` are numbers, and `true.a` a column.
+        // `1.2` and the beginning of ``1.`a` `` are numbers, and `true.a` a column.
         (
             ExprKind::Literal(Literal::Int(_) | Literal::BigInt(_)),
-            ExprKind::TupleElement { nullish, .. } | ExprKind::Member { nullish, .. },
+            ExprKind::TupleElement { nullish, .. },
         ) => !nullish,
+        (
+            ExprKind::Literal(Literal::Int(_) | Literal::BigInt(_)),
+            ExprKind::Member { nullish, name, .. },
+        ) => !nullish && !follows_digits(&name.name),
         (ExprKind::Literal(Literal::Bool(_)), ExprKind::Member { nullish, .. }) => !nullish,
         (ExprKind::Literal(Literal::Bool(_)), ExprKind::CallExpr(..)) => true,
         (ExprKind::Literal(_), _) => false,

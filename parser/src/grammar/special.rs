@@ -5,6 +5,7 @@ use super::Parser;
 use super::expr::power;
 use super::postgres::call;
 use crate::ast::{Columns, Expr, ExprKind, Literal};
+use crate::display::begins_with_paren;
 use crate::token::{Keyword, TokenKind};
 use crate::{Dialect, Result};
 
@@ -108,8 +109,9 @@ impl Parser<'_> {
         self.advance();
         let operand = self.expr_at(power::NOT)?;
         self.grow()?;
-        let kind = match before_paren {
-            // PostgreSQL's `NOT (a) = b`, for which HogQL has a function only.
+        // The tree of `NOT (a) = b` in PostgreSQL's text, and of `NOT a IS NULL - b`, has no text
+        // of its own in HogQL; the function means the same.
+        let kind = match before_paren || begins_with_paren(&operand) {
             true => call("not", vec![operand], start),
             false => ExprKind::Not(Box::new(operand)),
         };

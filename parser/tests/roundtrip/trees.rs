@@ -535,10 +535,21 @@ fn select(inner: BoxedStrategy<Expr>, nested: BoxedStrategy<Query>) -> BoxedStra
             select.windows = windows;
             select.interpolate = if order_by.is_empty() { None } else { interpolate };
             select.order_by = order_by;
+            // Directly after a sample, OFFSET is the sample's.
+            let offset = offset.filter(|_| !select.from.as_ref().is_some_and(ends_in_sample));
             (select.limit_by, select.limit, select.offset) = (limit_by, limit, offset);
             Query::Select(Box::new(select))
         })
         .boxed()
+}
+
+fn ends_in_sample(join: &Join) -> bool {
+    match join {
+        Join::Source(source) => {
+            source.sample.as_ref().is_some_and(|sample| sample.offset.is_none())
+        }
+        Join::Join { right, .. } => ends_in_sample(right),
+    }
 }
 
 // ----- FROM -----------------------------------------------------------------------------------
