@@ -4,6 +4,7 @@
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod failure;
+mod fmt;
 pub(crate) mod import;
 mod lines;
 mod meter;
@@ -48,7 +49,9 @@ enum Command {
     Query(query::Options),
     /// Check queries in files without running them.
     Check(check::Options),
-    /// Print the canonical form of a statement read from stdin.
+    /// Format files with queries; comments are kept.
+    Fmt(fmt::Options),
+    /// Print the canonical form of a statement read from stdin, or its tree.
     Parse(parse::Options),
 }
 
@@ -75,6 +78,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import(options) => block_on(import::run(options.over(config.import))),
         Command::Query(options) => block_on(query::run(options.over(config.query, config.engine))),
         Command::Check(options) => block_on(check::run(options.over(config.check))),
+        Command::Fmt(options) => fmt::run(&options),
         Command::Parse(options) => parse::run(&options),
     }
 }

@@ -91,7 +91,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     }
 }
 
-fn read(file: &PathBuf) -> Result<(String, String), Failure> {
+/// The name and text of a file; `-` is stdin.
+pub(super) fn read(file: &PathBuf) -> Result<(String, String), Failure> {
     let mut bytes = Vec::new();
     let name = if file.as_os_str() == "-" {
         io::stdin().lock().read_to_end(&mut bytes)?;

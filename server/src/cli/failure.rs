@@ -38,6 +38,11 @@ impl Failure {
         Self::new(message)
     }
 
+    /// The same, about a file.
+    pub(super) fn in_file(self, name: &str) -> Self {
+        Self { message: format!("{name}: {}", self.message), ..self }
+    }
+
     /// Tells the user, and the shell.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.quiet {

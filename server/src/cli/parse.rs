@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use clap::Args;
 use hedgerow_engine::{Error, ErrorKind};
-use hedgerow_parser::{Dialect, parse_statement};
+use hedgerow_parser::{Dialect, parse_statement, tree};
 
 use super::failure::Failure;
 use super::lines::answer_all;
@@ -17,9 +17,12 @@ pub(super) struct Options {
     /// {"id", "ok", "text"}, or {"id", "ok", "sqlstate", "message", "position", "hint"}.
     #[arg(long, env = "HEDGEROW_PARSE_MANY")]
     many: bool,
+    /// Print the tree: a node a line, with its first and last character counted from 1.
+    #[arg(long, conflicts_with = "many")]
+    tree: bool,
 }
 
-/// Prints canonical HogQL.
+/// Prints canonical HogQL, or a tree.
 ///
 /// # Errors
 /// A syntax error, with its place.
@@ -37,8 +40,12 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         let at = error.utf8_error().valid_up_to();
         Failure::from(Error::new(ErrorKind::InvalidText, format!("byte {at} is not UTF-8")))
     })?;
-    let printed = canonical(&text).map_err(|error| Failure::about(&error, &text))?;
-    writeln!(io::stdout().lock(), "{printed}")?;
+    let statement = parse_statement(&text, Dialect::Hogql)
+        .map_err(|error| Failure::about(&Error::from(error), &text))?;
+    match options.tree {
+        true => write!(io::stdout().lock(), "{}", tree(&statement, &text))?,
+        false => writeln!(io::stdout().lock(), "{statement}")?,
+    }
     Ok(())
 }
 

@@ -298,3 +298,41 @@ fn a_script_runs_statement_by_statement() {
     assert_eq!(code, 1);
     assert!(message.contains("no data folder to write to"), "{message}");
 }
+
+#[test]
+fn parse_shows_trees() {
+    assert_eq!(
+        stdout(&["parse", "--tree"], b"select a + 1 from t"),
+        "Select 1-19\n  columns\n    Binary 8-12 Plus\n      Field 8-8 a\n      Literal 12-12 1\n  \
+         from\n    Table 19-19 t\n"
+    );
+    assert_eq!(stdout(&["parse"], b"show  tables;"), "SHOW TABLES\n");
+}
+
+#[test]
+fn fmt_formats_files_in_place_and_stdin_to_stdout() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (good, bad, broken) = (path("good.sql"), path("bad.sql"), path("broken.sql"));
+    std::fs::write(&good, "SELECT 1;\n\nSELECT 2\n").unwrap();
+    std::fs::write(&bad, "select 1, -- one\n  2;select 3 -- last").unwrap();
+    std::fs::write(&broken, "select 1;\nselect (").unwrap();
+    let laid_out = "SELECT\n    1,  -- one\n    2;\n\nSELECT 3  -- last\n";
+
+    let check = run(&mut hedgerow(&["fmt", "--check", &good, &bad]), b"");
+    assert_eq!(check.status.code(), Some(1));
+    assert_eq!(String::from_utf8(check.stdout).unwrap(), format!("{bad}\n"));
+    assert_eq!(String::from_utf8(check.stderr).unwrap(), "error: 1 file is not formatted\n");
+
+    let (code, message) = failure(&["fmt", &broken, &bad], b"");
+    assert_eq!(code, 1);
+    assert!(message.starts_with(&format!("error: {broken}: unclosed `(`")), "{message}");
+    assert!(message.contains("line 2, column 8"), "{message}");
+    assert_eq!(std::fs::read_to_string(&bad).unwrap(), laid_out);
+    assert_eq!(std::fs::read_to_string(&broken).unwrap(), "select 1;\nselect (");
+    assert_eq!(stdout(&["fmt", "--check", &good, &bad], b""), "");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+
+    assert_eq!(stdout(&["fmt"], b"select 1, -- one\n  2;select 3 -- last"), laid_out);
+    assert_eq!(failure(&["fmt", "--check"], b"select 1").0, 1);
+}
