@@ -61,7 +61,8 @@ fn statements(text: &str, dialect: Dialect) -> Result<Vec<Span>> {
         // A comment before the next statement on the same line belongs to that one.
         let ends_line = text[line_end as usize..next.max(line_end) as usize].contains('\n')
             || tokens.get(at + 1).is_none_or(|token| token.kind == TokenKind::End);
-        if ends_line {
+        let is_empty = at == 0 || tokens[at - 1].kind == TokenKind::Semicolon;
+        if ends_line && !is_empty {
             end = line_end;
         }
         statements.push(Span::new(start, end));
@@ -75,8 +76,21 @@ fn format_one(text: &str, dialect: Dialect) -> Result<String> {
     let lexed = tokenize(text, dialect)?;
     let is_empty = |token: &Token| matches!(token.kind, TokenKind::Semicolon | TokenKind::End);
     if lexed.tokens.iter().all(is_empty) {
-        let comments = lexed.comments.iter().map(|span| text[span.range()].trim_end());
-        return Ok(comments.collect::<Vec<_>>().join("\n"));
+        let mut alone = String::new();
+        let mut end = 0;
+        for span in lexed.comments {
+            let lines = text[end..span.start as usize].matches('\n').count();
+            alone.push_str(if alone.is_empty() {
+                ""
+            } else if lines > 1 {
+                "\n\n"
+            } else {
+                "\n"
+            });
+            alone.push_str(text[span.range()].trim_end());
+            end = span.end as usize;
+        }
+        return Ok(alone);
     }
     let pieces = Parser::new(text, dialect)?.pieces()?;
     let laid_out = layout::lay_out(text, &pieces);

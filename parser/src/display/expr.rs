@@ -234,6 +234,8 @@ fn not(f: &mut Formatter<'_>, inner: &Expr) -> fmt::Result {
             f.write_str(" := ")?;
             expr(f, value, power::TERNARY)
         }
+        // Which may hold one of those two.
+        ExprKind::Not(_) => bare(f, inner),
         _ => expr(f, inner, power::NOT),
     }
 }

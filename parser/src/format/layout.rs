@@ -295,6 +295,11 @@ impl Layout<'_> {
                 _ => docs.push(self.leading(comment)),
             }
         }
+        if matches!(word.kind, TokenKind::Comma | TokenKind::Semicolon) && !word.trailing.is_empty()
+        {
+            // A comma goes before the comment on the line above, but not with one of its own.
+            docs.push(Doc::SoftLine);
+        }
         docs.push(written);
         for comment in &word.trailing {
             docs.push(Doc::Trailing(self.comment(*comment)));

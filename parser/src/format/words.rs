@@ -124,7 +124,7 @@ fn attach(source: &str, comments: &[Span], words: &mut [Word]) {
         rest = &rest[rest.partition_point(|comment| comment.start < from)..];
         let (gap, others) = rest.split_at(rest.partition_point(|comment| comment.start < to));
         rest = others;
-        let lines: Vec<usize> = gap
+        let mut lines: Vec<usize> = gap
             .iter()
             .enumerate()
             .map(|(at, comment)| match gap.get(at + 1) {
@@ -140,6 +140,10 @@ fn attach(source: &str, comments: &[Span], words: &mut [Word]) {
             }
             _ => 0,
         };
+        // Above a comment with lines of its own, every comment has them.
+        if let Some(last) = lines.iter().rposition(|lines| *lines > 0) {
+            lines.iter_mut().take(last).skip(on_line).for_each(|lines| *lines = (*lines).max(1));
+        }
         for (at, (span, lines)) in gap.iter().zip(lines).enumerate() {
             if at < on_line {
                 words[next - 1].trailing.push(*span);

@@ -128,7 +128,11 @@ impl Parser<'_> {
             self.expr()?;
             self.expect(TokenKind::CloseParen, "`)`")?;
         }
-        Ok(Sample { ratio, percent: true, offset: None })
+        // HogQL would read an OFFSET that follows as the sample's.
+        let offset = self
+            .is(Keyword::Offset)
+            .then(|| Expr::new(ExprKind::Literal(Literal::Int(0)), self.previous_span()));
+        Ok(Sample { ratio, percent: true, offset })
     }
 
     /// ALL after SELECT or its like, which asks for what happens anyway.
