@@ -163,7 +163,6 @@ async fn parameters() {
         ("select properties ->> $1 from events", Type::TEXT),
         ("select 'abc' similar to $1", Type::TEXT),
         ("select substring('hello' from $1)", Type::INT8),
-        ("select 5 between symmetric 9 and $1", Type::INT8),
         ("select string_agg(event, $1) from events", Type::TEXT),
         ("select percentile_cont($1) within group (order by 1)", Type::FLOAT8),
         ("select to_char(timestamp, $1) from events", Type::TEXT),
