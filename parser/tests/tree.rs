@@ -1,7 +1,5 @@
 //! Trees as people read them.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use hedgerow_parser::{Dialect, parse_statement, tree};
 
 #[test]
