@@ -488,7 +488,7 @@ fn call_arguments(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
     // `NOT (SELECT …)` negates; with more parentheses it is the function.
     let is_not = call.name.name.eq_ignore_ascii_case("not");
     if let Some(params) = &call.params {
-        if is_not { parenthesised(f, params)? } else { arguments(f, params)? }
+        parenthesised(f, params)?;
     }
     // A bare query after parameters is no argument.
     let is_simple = !call.distinct && call.order_by.is_empty() && call.params.is_none();
