@@ -456,7 +456,9 @@ impl Parser<'_> {
     fn star_operand(&mut self) -> Result<Expr> {
         let start = self.span();
         self.advance();
-        if self.is(Keyword::Columns) && self.nth(1) == TokenKind::OpenParen {
+        // `columns()` alone is a function, and no star can stand before one.
+        let is_columns = self.is(Keyword::Columns) && self.nth(1) == TokenKind::OpenParen;
+        if is_columns && self.nth(2) != TokenKind::CloseParen {
             let columns = self.columns()?;
             self.grow()?;
             let kind = ExprKind::Spread(Box::new(columns));

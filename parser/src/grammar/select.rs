@@ -195,7 +195,8 @@ impl Parser<'_> {
                 self.advance();
             }
             let mut items = vec![self.array_join_item()?];
-            while self.eat(TokenKind::Comma) {
+            // A trailing comma is allowed.
+            while self.eat(TokenKind::Comma) && self.begins_operand(0) {
                 items.push(self.array_join_item()?);
             }
             select.array_joins.push(ArrayJoin { left, items });
