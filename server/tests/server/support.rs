@@ -72,7 +72,7 @@ pub(crate) const ENDLESS_ROWS: &str = "select number from numbers(10000000000)";
 pub(crate) const ENDLESS_KINDS: [&str; 6] = [
     ENDLESS,
     ENDLESS_ROWS,
-    "select n from (select number as n, 1 as s from numbers(1)) as t \
+    "select n, s from (select number as n, 1 as s from numbers(1)) as t \
      order by n with fill to 10000000000 interpolate (s as s + 1) limit 1 offset 1000000000",
     "select count() from (select 1 as n order by n with fill to 10000000000) as t",
     "with recursive r as (select 1 as n union all select n + 1 from r) select count() from r",
