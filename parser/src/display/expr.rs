@@ -484,15 +484,18 @@ fn call(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
 
 /// A call up to its OVER.
 fn call_arguments(f: &mut Formatter<'_>, call: &Call) -> fmt::Result {
-    function_name(f, &call.name.name)?;
-    // `NOT (SELECT …)` negates; with more parentheses it is the function.
+    // `NOT (SELECT …)` negates; with more parentheses it is the function. With clauses only a
+    // quoted name is surely one.
     let is_not = call.name.name.eq_ignore_ascii_case("not");
+    match is_not && !call.is_plain() {
+        true => write!(f, "`{}`", call.name.name)?,
+        false => function_name(f, &call.name.name)?,
+    }
     if let Some(params) = &call.params {
         parenthesised(f, params)?;
     }
-    // A bare query after parameters is no argument.
-    let is_simple = !call.distinct && call.order_by.is_empty() && call.params.is_none();
-    if is_simple && !is_not {
+    // A bare query is an argument where nothing else belongs to the call.
+    if call.is_plain() && !is_not {
         arguments(f, &call.args)?;
     } else {
         f.write_str(if call.distinct { "(DISTINCT " } else { "(" })?;
