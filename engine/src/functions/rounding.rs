@@ -1,5 +1,6 @@
 //! Rounding.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array};
@@ -106,15 +107,7 @@ impl Mode {
         };
         let (whole, rest) = (value.div_euclid(scale), value.rem_euclid(scale));
         let nearer = rest.cmp(&(scale - rest));
-        let up = match self {
-            _ if rest == 0 => false,
-            Self::Down => false,
-            Self::Up => true,
-            Self::TowardsZero => value < 0,
-            Self::Nearest if nearer.is_eq() => value > 0,
-            Self::NearestEven if nearer.is_eq() => whole % 2 != 0,
-            Self::Nearest | Self::NearestEven => nearer.is_gt(),
-        };
+        let up = rest != 0 && self.goes_up(nearer, value < 0, whole % 2 != 0);
         whole.checked_add(i128::from(up))?.checked_mul(scale)
     }
 
@@ -122,16 +115,21 @@ impl Mode {
     fn integer(self, value: i64, scale: i64) -> Option<i64> {
         let (whole, rest) = (value.div_euclid(scale), value.rem_euclid(scale));
         let nearer = rest.cmp(&(scale - rest));
-        let up = match self {
-            _ if rest == 0 => false,
+        let up = rest != 0 && self.goes_up(nearer, value < 0, whole % 2 != 0);
+        whole.checked_add(i64::from(up))?.checked_mul(scale)
+    }
+
+    /// Whether a number between two multiples becomes the upper one. `nearer` is greater when that
+    /// one is nearer; `odd` says that the lower one is.
+    fn goes_up(self, nearer: Ordering, negative: bool, odd: bool) -> bool {
+        match self {
             Self::Down => false,
             Self::Up => true,
-            Self::TowardsZero => value < 0,
-            Self::Nearest if nearer.is_eq() => value > 0,
-            Self::NearestEven if nearer.is_eq() => whole % 2 != 0,
+            Self::TowardsZero => negative,
+            Self::Nearest if nearer.is_eq() => !negative,
+            Self::NearestEven if nearer.is_eq() => odd,
             Self::Nearest | Self::NearestEven => nearer.is_gt(),
-        };
-        whole.checked_add(i64::from(up))?.checked_mul(scale)
+        }
     }
 }
 

@@ -315,10 +315,20 @@ impl<'a> Lowering<'_, 'a> {
             self.lambdas.pop();
             return body;
         }
+        self.named_body(body, frame, expr.span)
+    }
+
+    /// The body of a lambda that WITH gave a name: of what is around its use it sees nothing.
+    fn named_body(
+        &mut self,
+        body: &'a ast::Expr,
+        frame: HashMap<String, Typed>,
+        used_at: Span,
+    ) -> Result<Typed> {
         let address = std::ptr::from_ref(body).addr();
         if self.scalars.contains(&address) {
             let message = "a lambda cannot call itself";
-            return Err(Error::new(ErrorKind::UnknownFunction, message).at(expr.span));
+            return Err(Error::new(ErrorKind::UnknownFunction, message).at(used_at));
         }
         let around = std::mem::replace(&mut self.lambdas, vec![frame]);
         self.scalars.push(address);
@@ -349,17 +359,8 @@ impl<'a> Lowering<'_, 'a> {
             return Err(Error::new(ErrorKind::UnknownFunction, message).at(span));
         }
         let frame = params.iter().zip(args).map(|(param, arg)| (param.name.clone(), arg)).collect();
-        let address = std::ptr::from_ref(&**body).addr();
-        if self.scalars.contains(&address) {
-            let message = "a lambda cannot call itself";
-            return Err(Error::new(ErrorKind::UnknownFunction, message).at(call.name.span));
-        }
-        let around = std::mem::replace(&mut self.lambdas, vec![frame]);
-        self.scalars.push(address);
-        let lowered = self.lower(body);
-        self.scalars.pop();
-        self.lambdas = around;
-        lowered.map(|typed| Some(Typed { span, ..typed }))
+        let typed = self.named_body(body, frame, call.name.span)?;
+        Ok(Some(Typed { span, ..typed }))
     }
 }
 

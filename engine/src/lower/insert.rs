@@ -1,7 +1,5 @@
 //! Rows for a table: a query, brought to the table's columns.
 
-use std::collections::HashMap;
-
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use hedgerow_parser::{Span, ast};
@@ -33,7 +31,7 @@ pub(super) fn lower(
     source: &ast::Query,
     targets: &[Target],
 ) -> Result<Lowered> {
-    let ctes = Ctes { parent: None, entries: HashMap::new(), outer: None };
+    let ctes = Ctes::none();
     let mut scope = Scope::new(env, &ctes)?;
     let filled = targets.iter().filter(|target| target.from.is_some()).count();
     let found: Vec<Typed> = match source {

@@ -444,7 +444,7 @@ fn over<T>(
     plan: &LogicalPlan,
     f: impl FnOnce(&Lowering<'_, '_>) -> Result<T>,
 ) -> Result<T> {
-    let ctes = Ctes { parent: None, entries: HashMap::new(), outer: None };
+    let ctes = Ctes::none();
     let mut scope = Scope::new(env, &ctes)?;
     scope.plan = plan.clone();
     f(&Lowering::new(&mut scope))

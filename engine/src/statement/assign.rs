@@ -35,7 +35,8 @@ pub(crate) fn reset(settings: &mut Settings, name: Option<&[Ident]>) -> Result<(
     Ok(())
 }
 
-fn dotted(name: &[Ident]) -> String {
+/// A name as it is written with dots.
+pub(super) fn dotted(name: &[Ident]) -> String {
     let parts: Vec<&str> = name.iter().map(|part| part.name.as_str()).collect();
     parts.join(".")
 }

@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use hedgerow_parser::ast::{Described, Ident, Pattern, RelationKind, Show};
 use regex::RegexBuilder;
 
+use super::assign::dotted;
 use super::{Work, definitions};
 use crate::answer::{ResultStream, text_schema};
 use crate::catalog::{COMMENT, Catalog, made, plain_name, span_of};
@@ -31,11 +32,7 @@ pub(super) fn schema(show: &Show) -> SchemaRef {
         Show::Functions(_) => text_schema(FUNCTIONS),
         Show::Settings(_) => text_schema(SETTINGS_COLUMNS),
         Show::Create(..) => text_schema(TEXT),
-        Show::Setting(name) => text_schema(&[&name
-            .iter()
-            .map(|part| part.name.as_str())
-            .collect::<Vec<_>>()
-            .join(".")]),
+        Show::Setting(name) => text_schema(&[&dotted(name)]),
     }
 }
 
