@@ -165,7 +165,7 @@ impl From<SyntaxError> for Error {
     }
 }
 
-/// Kernels raise [`Error`]s wrapped as external DataFusion errors; here they come back whole.
+/// Kernels raise [`Error`]s wrapped as external DataFusion errors; [`raised`] gives them back.
 impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
         Self::External(Box::new(error))
@@ -178,85 +178,72 @@ const TOO_MANY_ROWS: &str = "Scalar subquery returned more than one row";
 /// The single place where DataFusion's errors get a kind.
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
-        match error {
-            DataFusionError::External(inner) => match inner.downcast::<Self>() {
-                Ok(ours) => *ours,
-                Err(other) => Self::internal(other.to_string()),
-            },
-            DataFusionError::ArrowError(inner, context) => match *inner {
-                ArrowError::ExternalError(inner) => match inner.downcast::<Self>() {
-                    Ok(ours) => *ours,
-                    Err(other) => match other.downcast::<DataFusionError>() {
-                        Ok(error) => (*error).into(),
-                        Err(other) => Self::internal(other.to_string()),
-                    },
-                },
-                ArrowError::DivideByZero => {
-                    Self::new(ErrorKind::DivisionByZero, "division by zero")
-                }
-                ArrowError::ArithmeticOverflow(message) => {
-                    Self::new(ErrorKind::OutOfRange, message)
-                }
-                ArrowError::CastError(message) if message.starts_with("Can't cast value") => {
-                    Self::new(ErrorKind::OutOfRange, message)
-                }
-                ArrowError::CastError(message) | ArrowError::ParseError(message) => {
-                    Self::new(ErrorKind::InvalidText, message)
-                }
-                ArrowError::ComputeError(message) | ArrowError::InvalidArgumentError(message) => {
-                    Self::new(ErrorKind::InvalidArgument, message)
-                }
-                other => Self::internal(
-                    DataFusionError::ArrowError(Box::new(other), context).to_string(),
-                ),
-            },
-            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
-                (*inner).into()
-            }
-            DataFusionError::Shared(inner) => match Arc::try_unwrap(inner) {
-                Ok(inner) => inner.into(),
-                Err(shared) => match shared.find_root() {
-                    DataFusionError::External(inner) => match inner.downcast_ref::<Self>() {
-                        Some(ours) => ours.clone(),
-                        None => Self::internal(inner.to_string()),
-                    },
-                    other => Self::internal(other.to_string()),
-                },
-            },
-            DataFusionError::Collection(errors) => errors
-                .into_iter()
-                .next()
-                .map_or_else(|| Self::internal("empty error collection"), Self::from),
-            DataFusionError::ResourcesExhausted(message) => {
-                Self::new(ErrorKind::OutOfMemory, message)
-                    .hint("Raise the memory limit, or read less data at once.")
-            }
-            DataFusionError::ObjectStore(inner) => {
-                Self::new(ErrorKind::Storage, inner.to_string()).caused_by(*inner)
-            }
-            DataFusionError::IoError(inner) => {
-                Self::new(ErrorKind::Storage, inner.to_string()).caused_by(inner)
-            }
-            DataFusionError::ParquetError(inner) => {
-                Self::new(ErrorKind::Storage, inner.to_string()).caused_by(*inner)
-            }
-            DataFusionError::NotImplemented(message) => Self::unsupported(message),
-            DataFusionError::Plan(message) => Self::new(ErrorKind::TypeMismatch, message),
-            DataFusionError::SchemaError(inner, _) => match *inner {
-                SchemaError::FieldNotFound { field, .. } => Self::new(
-                    ErrorKind::UnknownColumn,
-                    format!("no column named {}", field.flat_name()),
-                ),
-                other => Self::new(ErrorKind::Ambiguous, other.to_string()),
-            },
-            // DataFusion has no kind of its own for this.
-            DataFusionError::Execution(message) if message == TOO_MANY_ROWS => {
-                Self::new(ErrorKind::Cardinality, "a scalar subquery gave more than one row")
-                    .hint("Add LIMIT 1, or aggregate.")
-            }
-            DataFusionError::Execution(message) => Self::new(ErrorKind::InvalidArgument, message),
-            other => Self::internal(other.to_string()),
+        let translated = translated(&error);
+        match translated.kind {
+            ErrorKind::Storage if translated.source.is_none() => translated.caused_by(error),
+            _ => translated,
         }
+    }
+}
+
+fn translated(error: &DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => raised(inner.as_ref()),
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::ExternalError(inner) => raised(inner.as_ref()),
+            ArrowError::DivideByZero => Error::new(ErrorKind::DivisionByZero, "division by zero"),
+            ArrowError::ArithmeticOverflow(message) => Error::new(ErrorKind::OutOfRange, message),
+            ArrowError::CastError(message) if message.starts_with("Can't cast value") => {
+                Error::new(ErrorKind::OutOfRange, message)
+            }
+            ArrowError::CastError(message) | ArrowError::ParseError(message) => {
+                Error::new(ErrorKind::InvalidText, message)
+            }
+            ArrowError::ComputeError(message) | ArrowError::InvalidArgumentError(message) => {
+                Error::new(ErrorKind::InvalidArgument, message)
+            }
+            _ => Error::internal(error.to_string()),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+            translated(inner)
+        }
+        // What several partitions wait for fails for each of them.
+        DataFusionError::Shared(inner) => translated(inner),
+        DataFusionError::Collection(errors) => {
+            errors.first().map_or_else(|| Error::internal("empty error collection"), translated)
+        }
+        DataFusionError::ResourcesExhausted(message) => Error::new(ErrorKind::OutOfMemory, message)
+            .hint("Raise the memory limit, or read less data at once."),
+        DataFusionError::ObjectStore(inner) => Error::new(ErrorKind::Storage, inner.to_string()),
+        DataFusionError::IoError(inner) => Error::new(ErrorKind::Storage, inner.to_string()),
+        DataFusionError::ParquetError(inner) => Error::new(ErrorKind::Storage, inner.to_string()),
+        DataFusionError::NotImplemented(message) => Error::unsupported(message),
+        DataFusionError::Plan(message) => Error::new(ErrorKind::TypeMismatch, message),
+        DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
+            SchemaError::FieldNotFound { field, .. } => Error::new(
+                ErrorKind::UnknownColumn,
+                format!("no column named {}", field.flat_name()),
+            ),
+            other => Error::new(ErrorKind::Ambiguous, other.to_string()),
+        },
+        // DataFusion has no kind of its own for this.
+        DataFusionError::Execution(message) if message == TOO_MANY_ROWS => {
+            Error::new(ErrorKind::Cardinality, "a scalar subquery gave more than one row")
+                .hint("Add LIMIT 1, or aggregate.")
+        }
+        DataFusionError::Execution(message) => Error::new(ErrorKind::InvalidArgument, message),
+        other => Error::internal(other.to_string()),
+    }
+}
+
+/// An error that passed through a library: one of ours comes back whole.
+fn raised(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
+    if let Some(ours) = error.downcast_ref::<Error>() {
+        return ours.clone();
+    }
+    match error.downcast_ref::<DataFusionError>() {
+        Some(inner) => translated(inner),
+        None => Error::internal(error.to_string()),
     }
 }
 

@@ -17,8 +17,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::answer::without_place;
 use crate::error::{Error, Result};
-use crate::lower::Lowered;
+use crate::lower::{Lowered, Runnable};
 use crate::storage::{ProjectId, check_project};
 
 /// Batches that may wait for a slow client before the query pauses.
@@ -29,6 +30,8 @@ const BATCHES_AHEAD: usize = 2;
 pub(crate) struct Plan {
     pub(crate) physical: Arc<dyn ExecutionPlan>,
     pub(crate) schema: SchemaRef,
+    /// Errors while it runs do not tell their place, see [`Runnable::other_texts`].
+    other_texts: bool,
     context: Arc<TaskContext>,
 }
 
@@ -42,24 +45,43 @@ pub(crate) fn output_schema(lowered: &Lowered) -> SchemaRef {
 /// Optimizes a lowered query and decides how it runs.
 pub(crate) async fn plan(
     state: &SessionState,
-    lowered: &Lowered,
+    query: &Runnable,
     project: ProjectId,
 ) -> Result<Plan> {
+    let Runnable { lowered, other_texts, .. } = query;
+    let physical = physical(state, lowered, project).await;
+    let physical = physical.map_err(|error| told(error, *other_texts))?;
+    let (schema, context) = (output_schema(lowered), state.task_ctx());
+    Ok(Plan { physical, schema, other_texts: *other_texts, context })
+}
+
+async fn physical(
+    state: &SessionState,
+    lowered: &Lowered,
+    project: ProjectId,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let physical = state.create_physical_plan(&lowered.plan).await?;
     check_project(&physical, project)?;
     for plan in shared::plan_shared(&physical, state).await? {
         check_project(&plan, project)?;
     }
-    Ok(Plan { physical, schema: output_schema(lowered), context: state.task_ctx() })
+    Ok(physical)
+}
+
+/// The error with its place, if that is in the text that the user sent.
+fn told(error: Error, other_texts: bool) -> Error {
+    if other_texts { without_place(error) } else { error }
 }
 
 impl Plan {
     /// Runs on the caller's thread: for statements that take the rows themselves.
     pub(crate) fn batches(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        let schema = Arc::clone(&self.schema);
+        let (schema, other_texts) = (Arc::clone(&self.schema), self.other_texts);
         let batches = execute_stream(Arc::clone(&self.physical), Arc::clone(&self.context))?;
-        let batches = batches
-            .map(move |batch| batch.map_err(Error::from).and_then(|batch| relabel(batch, &schema)));
+        let batches = batches.map(move |batch| {
+            let batch = batch.map_err(|error| told(error.into(), other_texts))?;
+            relabel(batch, &schema)
+        });
         Ok(batches.boxed())
     }
 

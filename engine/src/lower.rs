@@ -99,6 +99,8 @@ pub(crate) struct Environment<'a> {
     /// Queries that may be read several times, see [`shared`].
     shared: RefCell<Vec<Arc<SharedQuery>>>,
     views: view::Views,
+    /// Expressions that were written in another text than the statement's have been lowered.
+    other_texts: Cell<bool>,
     /// Inside the value of a placeholder.
     in_placeholder: Cell<bool>,
 }
@@ -134,6 +136,7 @@ impl<'a> Environment<'a> {
             warnings: RefCell::default(),
             shared: RefCell::default(),
             views: view::Views::default(),
+            other_texts: Cell::new(false),
             in_placeholder: Cell::new(false),
         }
     }
@@ -242,18 +245,27 @@ impl Param {
     }
 }
 
+/// A query that can be planned and run.
+pub(crate) struct Runnable {
+    pub(crate) lowered: Lowered,
+    pub(crate) notices: Vec<Notice>,
+    /// Places that its expressions carry may be in the text of a view or placeholder.
+    pub(crate) other_texts: bool,
+}
+
 /// Lowers a query with a value for each of its parameters.
 pub(crate) fn lower(
     task: Task<'_>,
     scene: Scene<'_>,
     params: Vec<(Type, ScalarValue)>,
-) -> Result<(Lowered, Vec<Notice>)> {
+) -> Result<Runnable> {
     let params: Vec<Param> = params.into_iter().map(|(ty, v)| Param::Bound(ty, v)).collect();
     let values_given = Some(params.len());
     let env = Environment { values_given, ..Environment::new(scene, params) };
     let lowered = task.lower(&env)?;
     let warnings = env.warnings.into_inner();
-    Ok((lowered, warnings.into_iter().map(|warning| warning.notice).collect()))
+    let notices = warnings.into_iter().map(|warning| warning.notice).collect();
+    Ok(Runnable { lowered, notices, other_texts: env.other_texts.get() })
 }
 
 /// The values of constant expressions, as these types.

@@ -8,12 +8,12 @@ use datafusion::common::ScalarValue;
 use hedgerow_parser::Dialect;
 use hedgerow_parser::ast::{self, StatementKind, TableContent};
 
-use crate::answer::{Notice, ResultStream, text_schema};
+use crate::answer::{ResultStream, text_schema};
 use crate::catalog::Catalog;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::{self, Plan};
-use crate::lower::{self, Lowered, Scene, Task, Warning};
+use crate::lower::{self, Runnable, Scene, Task, Warning};
 use crate::settings::Settings;
 use crate::storage::{EventStore, ProjectId};
 use crate::types::Type;
@@ -55,17 +55,12 @@ impl Work {
         })
     }
 
-    fn lower(
-        &self,
-        task: Task<'_>,
-        catalog: &Catalog,
-        params: Params,
-    ) -> Result<(Lowered, Vec<Notice>)> {
+    fn lower(&self, task: Task<'_>, catalog: &Catalog, params: Params) -> Result<Runnable> {
         lower::lower(task, self.scene(catalog), params)
     }
 
-    async fn plan(&self, lowered: &Lowered) -> Result<Plan> {
-        execute::plan(&self.engine.query_state(), lowered, self.project).await
+    async fn plan(&self, query: &Runnable) -> Result<Plan> {
+        execute::plan(&self.engine.query_state(), query, self.project).await
     }
 }
 
@@ -78,10 +73,10 @@ pub(crate) async fn run(
     match &statement.kind {
         StatementKind::Query(query) => {
             let catalog = work.catalog().await?;
-            let (lowered, notices) = work.lower(Task::Query(query), &catalog, params)?;
-            let plan = work.plan(&lowered).await?;
+            let query = work.lower(Task::Query(query), &catalog, params)?;
+            let plan = work.plan(&query).await?;
             let batches = plan.start(work.engine.query_threads()?)?;
-            Ok(ResultStream::rows(plan.schema, batches).with_notices(notices))
+            Ok(ResultStream::rows(plan.schema, batches).with_notices(query.notices))
         }
         StatementKind::Explain(explain) => explain::run(work, explain, params).await,
         StatementKind::Show(show) => show::run(work, show).await,

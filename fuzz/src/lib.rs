@@ -1,5 +1,7 @@
 //! What must hold for every text, and a driver that tries texts without libFuzzer.
 
+#[cfg(feature = "engine")]
+pub mod lowering;
 pub mod texts;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -4,20 +4,176 @@ use std::path::Path;
 
 /// Words and symbols that decide how a text reads.
 const WORDS: &[&str] = &[
-    "select", "from", "where", "group by", "order by", "limit", "offset", "with", "as", "not",
-    "and", "or", "in", "is null", "between", "like", "case", "when", "then", "else", "end",
-    "interval", "day", "distinct", "on", "join", "left", "array", "any", "all", "union", "except",
-    "values", "cast", "over", "window", "rows", "range", "columns", "exclude", "replace", "lambda",
-    "cohort", "ignore nulls", "filter", "within", "pivot", "unpivot", "sample", "lateral", "using",
-    "explain", "show", "set", "create view v as", "insert into t", "prepare p as", "copy", "null",
-    "true", "inf", "date", "trim", "substring", "extract", "for update", "fetch first", "top",
-    "at time zone", "similar to", "escape", "collate", "a", "b", "f", "t", "*", "(", ")", "[", "]",
-    "{", "}", ",", ";", ".", "?.", "?", "??", ":", "::", ":=", "->", "->>", "+", "-", "/", "%",
-    "||", "=", "!=", "<", "<=", "<=>", ">", "~", "=~*", "#", "#1", "$1", "1", "1.", ".5", "0x1F",
-    "1e3", "'a'", "'\\'", "''", "f'", "f'{a}'", "e'\\n'", "U&'a'", "$$", "`a`", "\"a\"", "`", "--",
-    "//", "/*", "*/", "<A", "/>", "</A>", ">", "\n", "\u{0}", "é", "\u{2003}", "\u{FEFF}", "\\",
-    "@>", "&&", "^", "|", "!", "@",
+    "select",
+    "from",
+    "where",
+    "group by",
+    "order by",
+    "limit",
+    "offset",
+    "with",
+    "as",
+    "not",
+    "and",
+    "or",
+    "in",
+    "is null",
+    "between",
+    "like",
+    "case",
+    "when",
+    "then",
+    "else",
+    "end",
+    "interval",
+    "day",
+    "distinct",
+    "on",
+    "join",
+    "left",
+    "array",
+    "any",
+    "all",
+    "union",
+    "except",
+    "values",
+    "cast",
+    "over",
+    "window",
+    "rows",
+    "range",
+    "columns",
+    "exclude",
+    "replace",
+    "lambda",
+    "cohort",
+    "ignore nulls",
+    "filter",
+    "within",
+    "pivot",
+    "unpivot",
+    "sample",
+    "lateral",
+    "using",
+    "explain",
+    "show",
+    "set",
+    "create view v as",
+    "insert into t",
+    "prepare p as",
+    "copy",
+    "null",
+    "true",
+    "inf",
+    "date",
+    "trim",
+    "substring",
+    "extract",
+    "for update",
+    "fetch first",
+    "top",
+    "at time zone",
+    "similar to",
+    "escape",
+    "collate",
+    "a",
+    "b",
+    "f",
+    "t",
+    "*",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ";",
+    ".",
+    "?.",
+    "?",
+    "??",
+    ":",
+    "::",
+    ":=",
+    "->",
+    "->>",
+    "+",
+    "-",
+    "/",
+    "%",
+    "||",
+    "=",
+    "!=",
+    "<",
+    "<=",
+    "<=>",
+    ">",
+    "~",
+    "=~*",
+    "#",
+    "#1",
+    "$1",
+    "1",
+    "1.",
+    ".5",
+    "0x1F",
+    "1e3",
+    "'a'",
+    "'\\'",
+    "''",
+    "f'",
+    "f'{a}'",
+    "e'\\n'",
+    "U&'a'",
+    "$$",
+    "`a`",
+    "\"a\"",
+    "`",
+    "--",
+    "//",
+    "/*",
+    "*/",
+    "<A",
+    "/>",
+    "</A>",
+    ">",
+    "\n",
+    "\u{0}",
+    "é",
+    "\u{2003}",
+    "\u{FEFF}",
+    "\\",
+    "@>",
+    "&&",
+    "^",
+    "|",
+    "!",
+    "@",
 ];
+
+/// Where statements are, one after an empty line.
+const FOLDERS: &[&str] = &[
+    "../parser/tests/corpus/postgres",
+    "../sql-tests/oracle/corpus",
+    "../sql-tests/slt/constants",
+    "../sql-tests/slt/errors",
+    "../sql-tests/slt/events",
+    "../sql-tests/slt/language",
+    "../sql-tests/slt/select",
+];
+
+/// How records of SQL tests begin.
+const RECORDS: &[&str] = &["query", "statement"];
+
+/// The texts of the files in a folder, by name.
+fn files(folder: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path()).collect();
+    paths.sort();
+    paths.iter().flat_map(std::fs::read_to_string).collect()
+}
 
 /// An endless stream of texts.
 pub struct Source {
@@ -28,18 +184,20 @@ pub struct Source {
 impl Source {
     /// The stream of this seed.
     pub fn new(seed: u64) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut corpus = Vec::new();
-        for folder in ["../sql-tests/oracle/corpus", "../parser/tests/corpus/postgres"] {
-            let mut files: Vec<_> =
-                std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten().collect();
-            files.sort_by_key(std::fs::DirEntry::file_name);
-            for file in files {
-                let text = std::fs::read_to_string(file.path()).unwrap_or_default();
-                corpus.extend(text.trim_end().split("\n\n").map(String::from));
+        let mut corpus = vec!["select 1".to_owned()];
+        for folder in FOLDERS {
+            for text in files(folder) {
+                // A record of an SQL test is a line of its own, the statement, and its rows.
+                corpus.extend(text.trim_end().split("\n\n").map(
+                    |piece| match piece.split_once('\n') {
+                        Some((head, rest)) if RECORDS.iter().any(|kind| head.starts_with(kind)) => {
+                            rest.split("\n----").next().unwrap_or_default().to_owned()
+                        }
+                        _ => piece.to_owned(),
+                    },
+                ));
             }
         }
-        corpus.push("select 1".to_owned());
         Self { corpus, state: seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15) }
     }
 

@@ -1,7 +1,8 @@
 //! A row of the tables as DataFusion sees it: the only `ScalarUDFImpl`.
 //!
-//! The adapter carries nothing but the row, so that a plan can be written down as names and
-//! arguments. It sees to what all kernels have in common: constants, NULL arguments, layouts.
+//! The adapter carries nothing but the row and the place of the call, which is for errors only:
+//! a plan can be written down as names and arguments. It sees to what all kernels have in common:
+//! constants, NULL arguments, layouts.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,6 +16,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
+use hedgerow_parser::Span;
 
 use super::arguments::Arguments;
 use super::function::{Argument, Body, Function, Kernel, Nulls, Returns};
@@ -26,6 +28,8 @@ use crate::types::Type;
 #[derive(Clone)]
 pub(super) struct Adapter {
     function: &'static Function,
+    /// Where the call is written.
+    span: Span,
     kernel: Kernel,
     returns: Returns,
     nulls: Nulls,
@@ -33,14 +37,21 @@ pub(super) struct Adapter {
 }
 
 impl Adapter {
-    /// The function as DataFusion wants it.
-    pub(super) fn udf(function: &'static Function) -> Arc<ScalarUDF> {
+    /// The function as DataFusion wants it, called at `span`.
+    pub(super) fn udf(function: &'static Function, span: Span) -> Arc<ScalarUDF> {
         let Body::Scalar { kernel, returns, nulls } = function.body else {
             unreachable!("only functions with a kernel are adapted")
         };
         // Lowering has converted the arguments: whatever arrives is right.
         let signature = Signature::user_defined(function.volatility);
-        Arc::new(ScalarUDF::new_from_impl(Self { function, kernel, returns, nulls, signature }))
+        Arc::new(ScalarUDF::new_from_impl(Self {
+            function,
+            span,
+            kernel,
+            returns,
+            nulls,
+            signature,
+        }))
     }
 
     fn propagates_null(&self) -> bool {
@@ -55,7 +66,7 @@ impl Adapter {
         let constant = args.args.iter().map(|a| matches!(a, ColumnarValue::Scalar(_))).collect();
         let returns = Type::from_field(&args.return_field);
         let arguments = Arguments::new(values, constant, &types, &returns, rows);
-        let result = (self.kernel)(&arguments)?;
+        let result = (self.kernel)(&arguments).map_err(|error| error.at(self.span))?;
         debug_assert_eq!(result.len(), rows, "{}", self.function.name);
         debug_assert_eq!(result.data_type(), &returns.to_arrow(), "{}", self.function.name);
         Ok(result)

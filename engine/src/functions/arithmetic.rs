@@ -7,6 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::compute::kernels::numeric;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
 use datafusion::common::ScalarValue;
 use datafusion::functions::core;
@@ -17,7 +19,6 @@ use hedgerow_parser::ast::BinaryOp;
 
 use super::arguments::Arguments;
 use super::coerce::common;
-use super::conversions::convert::Strictness;
 use super::function::{Arg, Argument, Function, Returns};
 use super::{PlanContext, Typed, call, comparison, dates, strings};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,6 +60,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         .doc("The absolute value.")
         .examples(&[("abs(-3)", "3"), ("abs(-2.5)", "2.5")]),
     WRAPPED,
+    REMAINDER,
+    DECIMAL_QUOTIENT,
     Function::scalar("intDiv", &[Arg::Number, Arg::Number], Returns::Derived(quotient), int_div)
         .doc("The quotient without its fraction. Division by zero is an error.")
         .examples(&[("intDiv(7, 2)", "3"), ("intDiv(-7, 2)", "-3"), ("intDiv(5.5, 2)", "2")]),
@@ -73,7 +76,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .doc("The remainder of integers; 0 for division by zero.")
     .examples(&[("moduloOrZero(7, 4)", "3"), ("moduloOrZero(7, 0)", "0")]),
     Function::scalar("positiveModulo", &[Arg::Int, Arg::Int], Returns::Int, |args| {
-        integers(args, |a, b| if b == 0 { Err(by_zero()) } else { Ok(a.wrapping_rem_euclid(b)) })
+        integers(args, |a, b| Ok(a.wrapping_rem_euclid(not_zero(b)?)))
     })
     .aliases(&["positive_modulo", "pmod"])
     .doc("The remainder of integers, never negative.")
@@ -127,6 +130,23 @@ const WRAPPED: Function = Function::scalar("__wrapped", &[Arg::Any], Returns::In
     Ok(args.ints(|row| values.get(row).map(u64::cast_signed)))
 })
 .doc("The signed integer of the same bits.");
+
+/// The operator `%` between integers.
+const REMAINDER: Function =
+    Function::scalar("__remainder", &[Arg::Any, Arg::Any], Returns::Derived(quotient), remainder)
+        .doc("The remainder, with the sign of the first argument. By zero it is an error.");
+
+/// The operator `/` between decimals.
+const DECIMAL_QUOTIENT: Function = Function::scalar(
+    "__decimalQuotient",
+    &[Arg::Any, Arg::Any],
+    Returns::Derived(decimal_quotient_type),
+    |args| {
+        let quotient = numeric::div(&args.expanded(0)?, &args.expanded(1)?)?;
+        Ok(cast(&quotient, &args.returns.to_arrow())?)
+    },
+)
+.doc("The quotient, with the larger scale of the two. By zero it is an error.");
 
 /// `left op right`, for every binary operator of the syntax.
 ///
@@ -283,12 +303,12 @@ fn numbers(
     let (left, right) = same_sign(cx, left, right)?;
     let ty =
         number_type(op, &left.ty, &right.ty).ok_or_else(|| mismatch(op, &left.ty, &right.ty))?;
-    if op == Operator::Modulo && ty == Type::Int64 && [&left.ty, &right.ty].contains(&&Type::UInt64)
-    {
-        // A remainder fits where the bits of the operands do not.
-        let wide = Type::Decimal(20, 0);
-        let remainder = native(op, cx.coerce(left, &wide)?, cx.coerce(right, &wide)?, wide, span);
-        return super::conversions::converted(remainder, &ty, Strictness::Fail);
+    if op == Operator::Modulo && ty.is_integer() {
+        let integer = |value: Typed| match value.ty {
+            Type::UInt64 => Ok(value),
+            _ => cx.coerce(value, &Type::Int64),
+        };
+        return REMAINDER.call(cx, span, vec![], vec![integer(left)?, integer(right)?]);
     }
     let operand = |value: Typed| match (&ty, &value.ty) {
         (Type::Int64, Type::UInt64) => WRAPPED.call(cx, span, vec![], vec![value]),
@@ -324,13 +344,22 @@ fn is_natural(value: &ScalarValue) -> bool {
     i64::try_from(value.clone()).is_ok_and(|value| value >= 0)
 }
 
-/// The type of `intDiv`: unsigned between unsigned numbers.
+/// The type of `intDiv` and `%`: unsigned between unsigned numbers.
 fn quotient(args: &[Argument<'_>]) -> Result<Type> {
     let unsigned = |arg: &Argument<'_>| {
         arg.ty.is_unsigned() || arg.ty.is_integer() && arg.constant.is_some_and(is_natural)
     };
     let first = args.first().is_some_and(|arg| arg.ty == Type::UInt64);
     Ok(if first && args.iter().all(unsigned) { Type::UInt64 } else { Type::Int64 })
+}
+
+fn decimal_quotient_type(args: &[Argument<'_>]) -> Result<Type> {
+    match args {
+        [Argument { ty: Type::Decimal(_, a), .. }, Argument { ty: Type::Decimal(_, b), .. }] => {
+            Ok(Type::Decimal(38, *a.max(b)))
+        }
+        _ => Err(Error::internal("a quotient of decimals")),
+    }
 }
 
 fn decimal_result(cx: &dyn PlanContext, result: Typed) -> Result<Typed> {
@@ -372,10 +401,8 @@ fn number_type(op: Operator, left: &Type, right: &Type) -> Option<Type> {
 
 /// As floats; between decimals a decimal with the larger scale.
 fn divide(cx: &dyn PlanContext, left: Typed, right: Typed, span: Span) -> Result<Typed> {
-    if let (Type::Decimal(_, a), Type::Decimal(_, b)) = (&left.ty, &right.ty) {
-        let ty = Type::Decimal(38, *a.max(b));
-        let quotient = binary_expr(left.expr, Operator::Divide, right.expr);
-        return Ok(Typed::new(quotient.cast_to(&ty.to_arrow(), cx.schema())?, ty, span));
+    if matches!((&left.ty, &right.ty), (Type::Decimal(..), Type::Decimal(..))) {
+        return DECIMAL_QUOTIENT.call(cx, span, vec![], vec![left, right]);
     }
     if number_type(Operator::Divide, &left.ty, &right.ty).is_none() {
         return Err(mismatch(Operator::Divide, &left.ty, &right.ty));
@@ -422,16 +449,34 @@ fn int_div(args: &Arguments<'_>) -> Result<ArrayRef> {
 }
 
 fn int_div_integers(args: &Arguments<'_>) -> Result<ArrayRef> {
+    match args.types.contains(&Type::UInt64) {
+        true => wide_integers(args, |a, b| a / b),
+        false => integers(args, |a, b| Ok(a.wrapping_div(not_zero(b)?))),
+    }
+}
+
+fn remainder(args: &Arguments<'_>) -> Result<ArrayRef> {
+    match args.types.contains(&Type::UInt64) {
+        true => wide_integers(args, |a, b| a % b),
+        false => integers(args, |a, b| Ok(a.wrapping_rem(not_zero(b)?))),
+    }
+}
+
+fn not_zero(divisor: i64) -> Result<i64> {
+    if divisor == 0 { Err(by_zero()) } else { Ok(divisor) }
+}
+
+/// Divides where an argument is unsigned. What does not fit the result wraps around.
+fn wide_integers(args: &Arguments<'_>, compute: fn(i128, i128) -> i128) -> Result<ArrayRef> {
     let wide = |index: usize, row: usize| match args.types[index] {
         Type::UInt64 => args.uint(index).get(row).map(i128::from),
         _ => args.int(index).get(row).map(i128::from),
     };
     let divided = |row: usize| match (wide(0, row), wide(1, row)) {
         (Some(_), Some(0)) => Err(by_zero()),
-        (Some(a), Some(b)) => Ok(Some(a / b)),
+        (Some(a), Some(b)) => Ok(Some(compute(a, b))),
         _ => Ok(None),
     };
-    // Only the smallest integer by -1 does not fit, and wraps around.
     match args.returns {
         Type::UInt64 => {
             args.try_primitives::<UInt64Type>(|row| Ok(divided(row)?.map(|q| q as u64)))

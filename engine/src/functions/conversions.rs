@@ -318,7 +318,7 @@ pub fn converted(value: Typed, target: &Type, strictness: Strictness) -> Result<
     };
     let span = value.span;
     let target_null = Typed::null(target.clone(), span)?;
-    let expr = Adapter::udf(function).call(vec![value.expr, target_null.expr]);
+    let expr = Adapter::udf(function, span).call(vec![value.expr, target_null.expr]);
     Ok(Typed::new(expr, target.clone(), span))
 }
 

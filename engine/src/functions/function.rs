@@ -346,7 +346,7 @@ impl Function {
     fn build(&'static self, cx: &dyn PlanContext, span: Span, args: Vec<Typed>) -> Result<Typed> {
         let (udf, returns) = match self.body {
             Body::Rewrite(rewrite) => return rewrite(cx, span, args),
-            Body::Scalar { returns, .. } => (Adapter::udf(self), returns),
+            Body::Scalar { returns, .. } => (Adapter::udf(self, span), returns),
             Body::Native { udf, returns } => (udf(), returns),
             Body::Aggregate(_) | Body::Window(_) | Body::HigherOrder(_) => {
                 return Err(Error::internal(format!("{} is no scalar function", self.name)));

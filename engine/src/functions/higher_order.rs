@@ -190,7 +190,7 @@ pub(super) fn plan(
     };
     let ty = (body.returns)(&elements, &result);
     let args = args.into_iter().map(|arg| arg.expr).collect();
-    let call = HigherOrderFunction::new(Adapter::udf(function, *body, unpacks), args);
+    let call = HigherOrderFunction::new(Adapter::udf(function, span, *body, unpacks), args);
     Ok(Typed::new(logical::Expr::HigherOrderFunction(call), ty, span))
 }
 

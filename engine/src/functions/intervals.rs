@@ -105,7 +105,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 pub fn length(interval: Typed) -> Result<Typed> {
     let function = registry().get(LENGTH.name);
     let function = function.ok_or_else(|| Error::internal("no length of intervals"))?;
-    let expr = Adapter::udf(function).call(vec![interval.expr]);
+    let expr = Adapter::udf(function, interval.span).call(vec![interval.expr]);
     Ok(Typed::new(expr, Type::Int64, interval.span))
 }
 

@@ -111,7 +111,7 @@ fn invoke(
     args: Vec<ColumnarValue>,
     rows: usize,
 ) -> Result<ColumnarValue> {
-    let udf = Adapter::udf(function);
+    let udf = Adapter::udf(function, hedgerow_parser::Span::default());
     let fields: Vec<_> = args
         .iter()
         .map(|arg| {

@@ -90,6 +90,7 @@ pub(super) fn within<T>(
         let message = "the value of a placeholder cannot use another placeholder";
         return Err(Error::unsupported(message).at(content.span));
     }
+    env.other_texts.set(true);
     let lowered = lower();
     env.in_placeholder.set(false);
     lowered.map_err(|error| Error { span: Some(content.span), ..error })

@@ -68,6 +68,7 @@ pub(super) fn lower(
     span: Span,
 ) -> Result<Lowered> {
     enter(env, name).map_err(|error| error.at(span))?;
+    env.other_texts.set(true);
     let outer_params = env.params.take();
     let outer_dialect = env.dialect.replace(view.dialect());
     let lowered = text(env, view);

@@ -33,8 +33,8 @@ pub(super) async fn run(work: &Work, copy: &Copy, params: Params) -> Result<Resu
     let format = format_of(copy, name, *span)?;
     let target = target(work.engine.export_folder(), name).map_err(|error| error.at(*span))?;
     let catalog = work.catalog().await?;
-    let (lowered, notices) = work.lower(Task::Query(&copy.query), &catalog, params)?;
-    let plan = work.plan(&lowered).await?;
+    let query = work.lower(Task::Query(&copy.query), &catalog, params)?;
+    let plan = work.plan(&query).await?;
     let mut hidden = target.as_os_str().to_owned();
     hidden.push(format!(".{}.tmp", Uuid::now_v7()));
     let hidden = PathBuf::from(hidden);
@@ -47,7 +47,7 @@ pub(super) async fn run(work: &Work, copy: &Copy, params: Params) -> Result<Resu
         // The error counts; a leftover is only untidy.
         let _ = fs::remove_file(&hidden);
     })?;
-    Ok(ResultStream::done("COPY", Some(rows)).with_notices(notices))
+    Ok(ResultStream::done("COPY", Some(rows)).with_notices(query.notices))
 }
 
 /// The format that is asked for, or the one the name ends in.

@@ -48,8 +48,9 @@ struct Measured {
 pub(super) async fn run(work: &Work, explain: &Explain, params: Params) -> Result<ResultStream> {
     let started = Instant::now();
     let catalog = work.catalog().await?;
-    let (lowered, notices) = work.lower(Task::Query(&explain.query), &catalog, params)?;
-    let plan = work.plan(&lowered).await?;
+    let query = work.lower(Task::Query(&explain.query), &catalog, params)?;
+    let plan = work.plan(&query).await?;
+    let logical = &query.lowered.plan;
     let planning = started.elapsed();
     let mut execution = None;
     if explain.analyze {
@@ -63,13 +64,13 @@ pub(super) async fn run(work: &Work, explain: &Explain, params: Params) -> Resul
     }
     let mut shared = Vec::new();
     let root = step(&plan.physical, explain, &mut shared);
-    let mut properties = properties(&lowered.plan)?;
+    let mut properties = properties(logical)?;
     for query in &shared {
         properties.extend(self::properties(&query.body.lock())?);
     }
     let lines = match explain.format {
         ExplainFormat::Json => {
-            vec![as_json(&root, &properties, planning, execution, &lowered.plan, explain)?]
+            vec![as_json(&root, &properties, planning, execution, logical, explain)?]
         }
         ExplainFormat::Text => {
             let mut lines = Vec::new();
@@ -84,7 +85,7 @@ pub(super) async fn run(work: &Work, explain: &Explain, params: Params) -> Resul
             }
             if explain.verbose {
                 lines.push("Logical plan:".to_owned());
-                lines.extend(lowered.plan.display_indent().to_string().lines().map(indented));
+                lines.extend(logical.display_indent().to_string().lines().map(indented));
                 lines.push("Physical plan:".to_owned());
                 let physical = displayable(plan.physical.as_ref()).indent(true).to_string();
                 lines.extend(physical.lines().map(indented));
@@ -92,7 +93,7 @@ pub(super) async fn run(work: &Work, explain: &Explain, params: Params) -> Resul
             lines
         }
     };
-    Ok(ResultStream::texts(text_schema(&[COLUMN]), vec![lines])?.with_notices(notices))
+    Ok(ResultStream::texts(text_schema(&[COLUMN]), vec![lines])?.with_notices(query.notices))
 }
 
 fn indented(line: &str) -> String {

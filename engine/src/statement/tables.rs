@@ -45,11 +45,12 @@ pub(super) async fn create(
             (columns, folder, ResultStream::done("CREATE TABLE", None))
         }
         TableContent::Query { columns: names, query } => {
-            let (lowered, notices) = work.lower(Task::Query(query), &catalog, params)?;
-            let columns = named(&lowered, names, query)?;
-            let plan = work.plan(&lowered).await?;
+            let runnable = work.lower(Task::Query(query), &catalog, params)?;
+            let columns = named(&runnable.lowered, names, query)?;
+            let plan = work.plan(&runnable).await?;
             let (folder, rows) = store.create_table(&schema(&columns)?, plan.batches()?).await?;
-            (columns, folder, ResultStream::done("SELECT", Some(rows)).with_notices(notices))
+            let done = ResultStream::done("SELECT", Some(rows));
+            (columns, folder, done.with_notices(runnable.notices))
         }
     };
     change(work, |catalog| {
@@ -131,11 +132,11 @@ pub(super) async fn insert(
     let catalog = work.catalog().await?;
     let (definition, targets) = targets(&catalog, table, columns)?;
     let task = Task::Insert(source, &targets);
-    let (lowered, notices) = work.lower(task, &catalog, params)?;
-    let plan = work.plan(&lowered).await?;
+    let query = work.lower(task, &catalog, params)?;
+    let plan = work.plan(&query).await?;
     let batches = plan.batches()?.boxed();
     let rows = work.store()?.append(&definition.folder, &plan.schema, batches).await?;
-    Ok(ResultStream::done("INSERT 0", Some(rows)).with_notices(notices))
+    Ok(ResultStream::done("INSERT 0", Some(rows)).with_notices(query.notices))
 }
 
 /// The columns of a table, and which column of the inserted rows fills each.

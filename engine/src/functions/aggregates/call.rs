@@ -121,6 +121,7 @@ impl AggregateCall {
                 };
                 let (order, keys) = sort_keys(cx, order_by)?;
                 let aggregate = Aggregate::new(self.function, inside, params, distinct, order);
+                let aggregate = aggregate.at(input.span);
                 own_form(aggregate, args, keys, outside.or_null)?
             }
         };

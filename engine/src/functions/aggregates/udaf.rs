@@ -15,6 +15,7 @@ use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
+use hedgerow_parser::Span;
 
 use super::build;
 use super::collect::Replay;
@@ -31,6 +32,8 @@ pub(super) struct Aggregate {
     /// All that tells it apart: `quantileIf(0.9)`.
     name: String,
     function: &'static Function,
+    /// Where the call is written, for errors.
+    span: Span,
     combinators: Vec<Combinator>,
     params: Vec<ScalarValue>,
     distinct: bool,
@@ -61,13 +64,20 @@ impl Aggregate {
         }
         // Lowering has converted the arguments: whatever arrives is right.
         let signature = Signature::user_defined(Volatility::Immutable);
-        Self { name, function, combinators, params, distinct, order, empty: None, signature }
+        let (span, empty) = (Span::default(), None);
+        Self { name, function, span, combinators, params, distinct, order, empty, signature }
+    }
+
+    /// The same, called at this place.
+    pub(super) fn at(self, span: Span) -> Self {
+        Self { span, ..self }
     }
 
     /// The same, NULL when there is no row.
     pub(super) fn or_null(mut self) -> Self {
         self.combinators.push(Combinator::OrNull);
         Self::new(self.function, self.combinators, self.params, self.distinct, self.order)
+            .at(self.span)
     }
 
     /// For arguments of these types.
@@ -209,7 +219,8 @@ impl States {
         mask: Option<&BooleanArray>,
     ) -> DataFusionResult<()> {
         let args = self.args(values)?;
-        Ok(add(self.groups.as_mut(), &args, groups, mask)?)
+        let added = add(self.groups.as_mut(), &args, groups, mask);
+        Ok(added.map_err(|error| error.at(self.aggregate.span))?)
     }
 }
 

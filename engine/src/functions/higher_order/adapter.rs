@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
     HigherOrderUDF, HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda,
     Volatility,
 };
+use hedgerow_parser::Span;
 
 use super::elements::{Elements, Flat};
 use super::{HigherOrderBody, Kernel, fold};
@@ -24,6 +25,8 @@ use crate::types::Type;
 #[derive(Clone)]
 pub(super) struct Adapter {
     function: &'static Function,
+    /// Where the call is written, for errors.
+    span: Span,
     body: HigherOrderBody,
     /// True when the parameters are the elements of tuples in a single array.
     unpacks: bool,
@@ -33,12 +36,13 @@ pub(super) struct Adapter {
 impl Adapter {
     pub(super) fn udf(
         function: &'static Function,
+        span: Span,
         body: HigherOrderBody,
         unpacks: bool,
     ) -> Arc<HigherOrderUDF> {
         // Lowering has converted the arguments: whatever arrives is right.
         let signature = HigherOrderSignature::variadic_any(Volatility::Immutable);
-        Arc::new(HigherOrderUDF::new_from_impl(Self { function, body, unpacks, signature }))
+        Arc::new(HigherOrderUDF::new_from_impl(Self { function, span, body, unpacks, signature }))
     }
 
     /// The fields of the lambda's parameters for arguments of these fields.
@@ -162,7 +166,8 @@ impl HigherOrderUDFImpl for Adapter {
     }
 
     fn invoke_with_args(&self, args: HigherOrderFunctionArgs) -> DataFusionResult<ColumnarValue> {
-        Ok(ColumnarValue::Array(self.run(&args)?))
+        let result = self.run(&args).map_err(|error| error.at(self.span))?;
+        Ok(ColumnarValue::Array(result))
     }
 }
 

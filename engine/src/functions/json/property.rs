@@ -88,7 +88,7 @@ fn call(
         Step::Index(index) => Typed::int(*index, span).expr,
     });
     let args = std::iter::once(json.expr).chain(steps).collect();
-    Typed::new(Adapter::udf(function).call(args), ty, span)
+    Typed::new(Adapter::udf(function, span).call(args), ty, span)
 }
 
 /// The path that the constant arguments from `first` on spell.

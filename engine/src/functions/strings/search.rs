@@ -257,7 +257,7 @@ pub fn matches(text: Typed, pattern: Typed, any_case: bool) -> Result<Typed> {
     }
     let function = if any_case { &MATCH_ANY_CASE } else { &MATCH };
     let span = text.span.to(pattern.span);
-    let expr = Adapter::udf(function).call(vec![text.expr, pattern.expr]);
+    let expr = Adapter::udf(function, span).call(vec![text.expr, pattern.expr]);
     Ok(Typed::new(expr, Type::Bool, span))
 }
 
