@@ -179,7 +179,8 @@ impl Parser<'_> {
     /// Whether DISTINCT here says something about what follows, rather than being a name.
     pub(super) fn distinct_applies(&self) -> bool {
         match self.nth(1) {
-            TokenKind::Keyword(Keyword::From) => false,
+            // `select distinct from t` lacks columns.
+            TokenKind::Keyword(Keyword::From) => true,
             TokenKind::Dot => self.nth(2) == TokenKind::Integer,
             TokenKind::Keyword(Keyword::In | Keyword::Is) => false,
             _ => self.begins_operand(1),

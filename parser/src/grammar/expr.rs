@@ -176,6 +176,7 @@ impl Parser<'_> {
     /// Whether the `%` here has no right side: `LIMIT 10% OFFSET 5`.
     fn percent_ends(&self) -> bool {
         match self.nth(1) {
+            TokenKind::Keyword(Keyword::With) => self.nth_is(2, Keyword::Ties),
             TokenKind::Keyword(next) if next.follows_operand() => !self.is_function_word(1),
             _ => !self.begins_operand(1),
         }
