@@ -339,6 +339,27 @@ impl Keyword {
             )
     }
 
+    /// Words that end an expression they follow, within a list or a window.
+    pub(crate) fn ends_item(self) -> bool {
+        use Keyword::*;
+        matches!(
+            self,
+            Asc | Ascending
+                | Desc
+                | Descending
+                | Collate
+                | With
+                | Interpolate
+                | For
+                | Rows
+                | Range
+                | Preceding
+                | Following
+                | Step
+                | To
+        )
+    }
+
     /// Words after which an operand is due, so that `<` begins a tag. Words that are likely
     /// columns, such as `step` and `offset`, are left out: after them `<` compares.
     fn awaits_operand(self) -> bool {

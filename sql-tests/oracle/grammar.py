@@ -212,7 +212,7 @@ class Differences:
 def blanked(text):
     """The text with blanks for its comments, and with one kind of blank."""
     pieces = r"('(?:\\.|''|[^'\\])*'|`[^`]*`|\"[^\"]*\")|/\*.*?\*/|--[^\n]*|//[^\n]*|#(?!\d)[^\n]*|\ufeff"
-    return re.sub(pieces, lambda found: found[1] or " " * len(found[0]), text, flags=re.S)
+    return re.sub(pieces, lambda found: found[1] or "\u00a0" * len(found[0]), text, flags=re.S)
 
 
 def shrink(text, keeps):

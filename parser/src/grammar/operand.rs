@@ -603,6 +603,7 @@ impl Parser<'_> {
                 TokenKind::Keyword(word) if word.begins_clause() || word == Keyword::As => {
                     return false;
                 }
+                TokenKind::Keyword(word) if after_operand && word.ends_item() => return false,
                 TokenKind::End
                 | TokenKind::Comma
                 | TokenKind::Semicolon

@@ -34,7 +34,10 @@ impl Parser<'_> {
             Keyword::Inf | Keyword::Infinity | Keyword::NaN => Self::unsigned_number,
             // `NOT (a) = b` is `(NOT a) = b`: before a parenthesis the word is a function.
             Keyword::Not
-                if is_call && self.dialect == Dialect::Hogql && !self.begins_query_or_set(2) =>
+                if is_call
+                    && self.dialect == Dialect::Hogql
+                    && !self.begins_query_or_set(2)
+                    && self.nth(self.past_bracket(1)) != TokenKind::Arrow =>
             {
                 return None;
             }
