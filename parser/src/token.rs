@@ -242,16 +242,7 @@ impl Keyword {
         use Keyword::*;
         matches!(
             self,
-            Asc | Ascending
-                | Cohort
-                | Date
-                | Desc
-                | Descending
-                | Final
-                | Id
-                | Return
-                | Top
-                | Totals
+            Asc | Ascending | Cohort | Date | Descending | Final | Id | Return | Top | Totals
         )
     }
 

@@ -281,6 +281,9 @@ impl Parser<'_> {
             _ => false,
         };
         if has_alias {
+            if self.kind() == TokenKind::String {
+                return Err(self.unexpected("a name"));
+            }
             source.alias = Some(self.alias_name()?);
             if self.kind() == TokenKind::OpenParen {
                 source.columns = self.paren_ident_list("a column name")?;

@@ -110,6 +110,7 @@ impl Parser<'_> {
                 TokenKind::Minus | TokenKind::OpenBracket => true,
                 TokenKind::Plus => self.begins_number(2),
                 TokenKind::Star => !self.begins_operand(2),
+                TokenKind::Keyword(next) => next.is_column_alias() || next == Keyword::Desc,
                 _ => false,
             }
     }

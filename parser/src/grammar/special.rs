@@ -53,7 +53,11 @@ impl Parser<'_> {
             Keyword::Timestamp if is_text => Self::timestamp_literal,
             Keyword::Substring if is_call => Self::substring,
             Keyword::Trim if is_call => Self::trim,
-            Keyword::Extract if is_call && self.nth_is(3, Keyword::From) => Self::extract,
+            Keyword::Extract
+                if is_call && self.nth(2).is_name() && self.nth_is(3, Keyword::From) =>
+            {
+                Self::extract
+            }
             Keyword::Array if next == TokenKind::OpenBracket => Self::array_word,
             Keyword::Columns if is_call && self.nth(2) != TokenKind::CloseParen => Self::columns,
             Keyword::Lambda if next.is_name() && self.is_lambda_word() => {
