@@ -486,7 +486,8 @@ impl Parser<'_> {
             self.expect(TokenKind::OpenParen, "`(` and the columns to leave out")?;
             loop {
                 star.exclude.push(self.dotted_name("a column name")?);
-                if !self.eat(TokenKind::Comma) {
+                // A trailing comma is allowed.
+                if !self.eat(TokenKind::Comma) || self.kind() == TokenKind::CloseParen {
                     break;
                 }
             }
