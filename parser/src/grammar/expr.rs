@@ -103,6 +103,23 @@ pub(crate) fn op_power(op: BinaryOp) -> u8 {
     }
 }
 
+/// Whether the alias is one of `NOT a`, `a AND b` and their like without parentheses: in
+/// `not a as b = c` it could as well be that of `a`.
+fn names_loose_operation(alias: &Expr) -> bool {
+    let ExprKind::Alias(named, _) = &alias.kind else { return false };
+    named.span.start == alias.span.start
+        && matches!(
+            named.kind,
+            ExprKind::Not(_)
+                | ExprKind::And(_)
+                | ExprKind::Or(_)
+                | ExprKind::Coalesce(..)
+                | ExprKind::Between { .. }
+                | ExprKind::Ternary { .. }
+                | ExprKind::IsDistinctFrom { .. }
+        )
+}
+
 impl Parser<'_> {
     /// An expression, `AS alias` included.
     pub(super) fn expr(&mut self) -> Result<Expr> {
@@ -127,6 +144,9 @@ impl Parser<'_> {
             let own = infix.power(self.dialect);
             if own < min || (after_alias && own > power::COMPARISON) {
                 break;
+            }
+            if after_alias && own == power::COMPARISON && names_loose_operation(&left) {
+                return Err(self.unexpected("the end of the expression"));
             }
             for _ in 0..infix.tokens() {
                 self.advance();

@@ -58,7 +58,8 @@ impl Parser<'_> {
     }
 
     fn at_clause(&self, distance: usize) -> bool {
-        matches!(self.nth(distance), TokenKind::Keyword(word) if word.begins_clause())
+        use Keyword::{From, Having, Limit, Offset, Where};
+        matches!(self.nth(distance), TokenKind::Keyword(From | Where | Having | Limit | Offset))
     }
 
     fn fraction_follows(&self) -> bool {

@@ -54,7 +54,9 @@ impl Parser<'_> {
             Keyword::Substring if is_call => Self::substring,
             Keyword::Trim if is_call => Self::trim,
             Keyword::Extract
-                if is_call && self.nth(2).is_name() && self.nth_is(3, Keyword::From) =>
+                if is_call
+                    && self.nth(2) != TokenKind::CloseParen
+                    && self.nth_is(3, Keyword::From) =>
             {
                 Self::extract
             }
