@@ -213,6 +213,8 @@ fn many_of_a_kind_stay_linear() {
         format!("select {} 1", "interval + ".repeat(MANY)),
         format!("select {} 1", "interval, ".repeat(MANY)),
         format!("select {} 1", "interval (a), ".repeat(MANY)),
+        format!("select {} 1", "lambda x, ".repeat(MANY)),
+        format!("select lambda {} 1", "lambda, ".repeat(MANY)),
         format!("select {} 1", "(a), ".repeat(MANY)),
         format!("select {} 1", "(case), ".repeat(MANY)),
         format!("select {}", "case ".repeat(MANY)),
