@@ -93,6 +93,10 @@ fn layouts() {
     for (text, layout) in cases {
         assert_eq!(format(text, Dialect::Hogql).as_deref(), Ok(layout), "{text}");
     }
+    // A comma stays with its item, even where it is the first character too many.
+    let item = "a".repeat(96);
+    let layout = format!("SELECT\n    {item},  -- c\n    b\n");
+    assert_eq!(format(&format!("select {item}, -- c\nb"), Dialect::Hogql), Ok(layout));
     let postgres = [
         ("select a# -b, a #1", "SELECT a # -b, a #1\n"),
         // The line break makes them one.

@@ -298,7 +298,7 @@ impl Layout<'_> {
         if matches!(word.kind, TokenKind::Comma | TokenKind::Semicolon) && !word.trailing.is_empty()
         {
             // A comma goes before the comment on the line above, but not with one of its own.
-            docs.push(Doc::SoftLine);
+            docs.push(Doc::AfterComment);
         }
         docs.push(written);
         for comment in &word.trailing {
