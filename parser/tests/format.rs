@@ -87,6 +87,7 @@ fn layouts() {
         ),
         ("set a=when", "SET a = when\n"),
         ("select 0x1 .8", "SELECT 0x1 .8\n"),
+        ("select a # 1\nb // 2\n,", "SELECT\n    a  # 1\n        b,  // 2\n"),
         ("select a between symmetric#1 and 2", "SELECT a BETWEEN symmetric #1 AND 2\n"),
         ("", ""),
     ];

@@ -86,10 +86,7 @@ fn bare(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
         ExprKind::InCohort { expr, cohort, negated } => {
             self::expr(f, expr, power::COMPARISON)?;
             f.write_str(if *negated { " NOT IN COHORT " } else { " IN COHORT " })?;
-            let min = power::COMPARISON + 1;
-            // After COHORT as a name a star would multiply.
-            let misreads = matches!(start_of(cohort, min), Start::Tag | Start::Star);
-            self::expr(f, cohort, if misreads { u8::MAX } else { min })
+            expr_after_name(f, cohort, power::COMPARISON + 1)
         }
         ExprKind::Coalesce(left, right) => infix(f, left, " ?? ", right, power::COALESCE),
         ExprKind::Ternary { .. } => ternary(f, e),
@@ -315,9 +312,20 @@ pub(super) fn not_before_paren(operand: &Expr) -> bool {
     !is_bare && start_of(operand, power::NOT) == Start::Paren
 }
 
-/// An expression after a word that could itself be an operand: a tag there would read as `<`.
+/// An expression after a word that could itself be an operand: a tag there would read as `<`, and
+/// a star would multiply, with a tag after it.
 pub(super) fn expr_after_word(f: &mut Formatter<'_>, e: &Expr, min: u8) -> fmt::Result {
-    let misreads = start_of(e, min) == Start::Tag;
+    let misreads = match start_of(e, min) {
+        Start::Tag => true,
+        Start::Star => !matches!(e.kind, ExprKind::Star(_) | ExprKind::Spread(_)),
+        _ => false,
+    };
+    expr(f, e, if misreads { u8::MAX } else { min })
+}
+
+/// An expression after a word that is a name unless an operand follows: a star would multiply.
+pub(super) fn expr_after_name(f: &mut Formatter<'_>, e: &Expr, min: u8) -> fmt::Result {
+    let misreads = matches!(start_of(e, min), Start::Tag | Start::Star);
     expr(f, e, if misreads { u8::MAX } else { min })
 }
 

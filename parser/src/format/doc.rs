@@ -78,8 +78,11 @@ impl Size {
             Doc::Group(_, size) => *size,
         };
         // A comment between words breaks the line.
-        let broken = (self.has_trailing && !next.has_trailing && !next.is_empty)
-            || (next.has_leading && !self.is_empty);
+        let stays = match doc {
+            Doc::Text(text) => rides(text),
+            _ => next.is_empty || matches!(doc, Doc::Trailing(_)),
+        };
+        let broken = (self.has_trailing && !stays) || (next.has_leading && !self.is_empty);
         let width = self.width.zip(next.width).map(|(a, b)| a + b);
         Self {
             width: width.filter(|_| !broken),

@@ -422,13 +422,7 @@ fn with(inner: BoxedStrategy<Expr>, nested: BoxedStrategy<Query>) -> BoxedStrate
     );
     let body = prop_oneof![table, inner.prop_map(CteBody::Scalar)];
     let cte = (ident(), body).prop_map(|(name, body)| Cte { name, body });
-    (any::<bool>(), vec(cte, 1..3))
-        .prop_map(|(recursive, ctes)| {
-            // RECURSIVE is recognised by the name that follows it.
-            let named = matches!(ctes[0].body, CteBody::Table { .. });
-            With { recursive: recursive && named, ctes }
-        })
-        .boxed()
+    (any::<bool>(), vec(cte, 1..3)).prop_map(|(recursive, ctes)| With { recursive, ctes }).boxed()
 }
 
 fn limit(inner: BoxedStrategy<Expr>) -> BoxedStrategy<Limit> {
