@@ -243,6 +243,7 @@ impl Parser<'_> {
             TokenKind::Quoted => Ok(self.ident("a value")?.name),
             TokenKind::Name | TokenKind::Keyword(_) => {
                 let token = self.advance();
+                self.names.push(token.span.start);
                 Ok(self.slice(token.span).to_owned())
             }
             _ => {
