@@ -39,6 +39,7 @@ fn canonical_forms() {
         ("set week_start to monday", "SET week_start = 'monday'"),
         ("set hogql_strings = on", "SET hogql_strings = 'on'"),
         ("set n = -1.5", "SET n = '-1.5'"),
+        ("set n = + 11", "SET n = '+11'"),
         ("set timezone = default", "SET timezone = DEFAULT"),
         ("set var.x = 1 + 1", "SET var.x = 1 + 1"),
         ("set var.x = default", "SET var.x = DEFAULT"),

@@ -93,12 +93,13 @@ fn select(f: &mut Formatter<'_>, select: &Select) -> fmt::Result {
     if let Some(value) = &select.with {
         with(f, value)?;
     }
-    f.write_str(if select.distinct { "SELECT DISTINCT " } else { "SELECT " })?;
+    f.write_str("SELECT ")?;
     if !select.distinct_on.is_empty() {
         f.write_str("DISTINCT ON ")?;
         parenthesised(f, &select.distinct_on)?;
         f.write_char(' ')?;
     }
+    f.write_str(if select.distinct { "DISTINCT " } else { "" })?;
     // After the parenthesis of DISTINCT ON `<` compares.
     let (first, others) = select.columns.split_at(usize::from(!select.distinct_on.is_empty()));
     first.iter().try_for_each(|column| expr_after_word(f, column, power::ALIAS))?;

@@ -247,13 +247,15 @@ impl Parser<'_> {
                 Ok(self.slice(token.span).to_owned())
             }
             _ => {
-                let start = self.span();
-                let _ = self.eat(TokenKind::Minus) || self.eat(TokenKind::Plus);
+                let sign = match self.kind() {
+                    TokenKind::Minus | TokenKind::Plus => self.slice(self.advance().span),
+                    _ => "",
+                };
                 if !self.kind().is_number() {
                     return Err(self.unexpected("a value"));
                 }
-                self.advance();
-                Ok(self.slice(self.span_from(start)).to_owned())
+                let number = self.advance();
+                Ok(format!("{sign}{}", self.slice(number.span)))
             }
         }
     }

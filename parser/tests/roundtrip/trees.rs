@@ -520,7 +520,7 @@ fn select(inner: BoxedStrategy<Expr>, nested: BoxedStrategy<Query>) -> BoxedStra
         .prop_map(|(distinct, columns, sources, filters, tail)| {
             let mut select = Select::new(columns, Span::default());
             let (tail, locks, keys) = tail;
-            select.distinct = distinct && keys.is_empty();
+            select.distinct = distinct;
             select.distinct_on = keys;
             select.locks = locks;
             (select.with, select.from, select.array_joins) = sources;
