@@ -247,14 +247,13 @@ impl Parser<'_> {
                 Ok(self.slice(token.span).to_owned())
             }
             _ => {
-                let sign = match self.kind() {
-                    TokenKind::Minus | TokenKind::Plus => self.slice(self.advance().span),
-                    _ => "",
-                };
+                let signed = matches!(self.kind(), TokenKind::Minus | TokenKind::Plus);
+                let sign = if signed { Some(self.advance()) } else { None };
                 if !self.kind().is_number() {
                     return Err(self.unexpected("a value"));
                 }
                 let number = self.advance();
+                let sign = sign.map_or("", |sign| self.slice(sign.span));
                 Ok(format!("{sign}{}", self.slice(number.span)))
             }
         }
