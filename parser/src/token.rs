@@ -287,6 +287,11 @@ impl Keyword {
         )
     }
 
+    /// Words that could begin a clause after `1.`, or name a member of 1.
+    pub(crate) fn follows_point(self) -> bool {
+        matches!(self, Self::From | Self::Where | Self::Having | Self::Limit | Self::Offset)
+    }
+
     /// Words that can stand directly after a complete operand.
     pub(crate) fn follows_operand(self) -> bool {
         use Keyword::*;

@@ -398,12 +398,14 @@ fn postfix(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
     }
 }
 
-/// Whether a bare word reads as this name after digits and a dot: quoted, or as an exponent, it
-/// would leave the dot to the number.
+/// Whether a bare word reads as this name after digits and a dot: quoted, as an exponent, or before
+/// a clause it would leave the dot to the number.
 fn follows_digits(name: &str) -> bool {
     let is_exponent =
         name.starts_with(['e', 'E']) && name[1..].starts_with(|c: char| c.is_ascii_digit());
-    is_word(name) && !is_exponent && !Keyword::from_text(name).is_some_and(Keyword::is_never_a_name)
+    let keyword = Keyword::from_text(name);
+    let is_name = !keyword.is_some_and(|word| word.is_never_a_name() || word.follows_point());
+    is_word(name) && !is_exponent && is_name
 }
 
 /// The call of `f() OVER w`.

@@ -58,8 +58,7 @@ impl Parser<'_> {
     }
 
     fn at_clause(&self, distance: usize) -> bool {
-        use Keyword::{From, Having, Limit, Offset, Where};
-        matches!(self.nth(distance), TokenKind::Keyword(From | Where | Having | Limit | Offset))
+        matches!(self.nth(distance), TokenKind::Keyword(keyword) if keyword.follows_point())
     }
 
     fn fraction_follows(&self) -> bool {
