@@ -337,15 +337,15 @@ impl Lexer<'_> {
     }
 
     fn end_number(&mut self, kind: TokenKind, start: usize) -> Result<()> {
+        if self.dialect == Dialect::Postgres {
+            self.digit_groups(kind);
+        }
         if self.at - start > NUMBER_BYTES_MAX {
             return Err(SyntaxError::new(
                 format!("a number of more than {NUMBER_BYTES_MAX} characters"),
                 self.span(start, self.at),
             )
             .kind(SyntaxErrorKind::TooComplex));
-        }
-        if self.dialect == Dialect::Postgres {
-            self.digit_groups(kind);
         }
         if !self.peek(0).is_some_and(is_name_byte) {
             self.push(kind, start);
