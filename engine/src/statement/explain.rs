@@ -22,6 +22,7 @@ use super::{Params, Work};
 use crate::answer::{ResultStream, text_schema};
 use crate::error::{Error, Result};
 use crate::execute::shared::{self, SharedQuery};
+use crate::functions::json::property::View;
 use crate::lower::Task;
 use crate::storage::ScannedFor;
 
@@ -251,7 +252,7 @@ fn properties(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 if let Expr::ScalarFunction(call) = expr
-                    && call.func.name().starts_with("__property")
+                    && View::of_function(call.func.name()).is_some()
                 {
                     let path = call.args.iter().skip(1).map(|part| match part {
                         Expr::Literal(value, _) => value.to_string(),
