@@ -46,7 +46,8 @@ pub fn parser(text: &str) -> Result<(), Broken> {
     Ok(())
 }
 
-/// The formatter: the same trees, and nothing left to do.
+/// The formatter: the same trees and comments, and nothing left to do. Its own assertion tells
+/// where a layout said something else.
 ///
 /// # Errors
 /// What does not hold.
@@ -62,6 +63,15 @@ pub fn formatter(text: &str) -> Result<(), Broken> {
         let trees = parse_statements(text, dialect);
         if trees.is_ok() && parse_statements(&once, dialect) != trees {
             return Err(format!("{dialect:?}: other trees from\n{once}"));
+        }
+        // Whatever holds these, a comment or a string, keeps them; but of `*/* c */` a comment may
+        // have taken the first two.
+        for comment in ["/* c */", "-- c"] {
+            if !text.contains("*/*")
+                && once.matches(comment).count() != text.matches(comment).count()
+            {
+                return Err(format!("{dialect:?}: {comment} more or less in\n{once}"));
+            }
         }
         let twice = format(&once, dialect)
             .map_err(|error| format!("{dialect:?}: {error} in the layout\n{once}"))?;

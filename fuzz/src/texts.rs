@@ -215,16 +215,39 @@ impl Source {
         self.corpus[at].clone()
     }
 
+    /// The words of a bracket and what it holds, or one word.
+    fn bracketed(&mut self, words: &[&str]) -> std::ops::Range<usize> {
+        let openers: Vec<usize> =
+            (0..words.len()).filter(|at| matches!(words[*at], "(" | "[" | "{")).collect();
+        let Some(from) = openers.get(self.random(openers.len())).copied() else {
+            let at = self.random(words.len());
+            return at..(at + 1).min(words.len());
+        };
+        let mut depth = 0_usize;
+        for (at, word) in words.iter().enumerate().skip(from) {
+            match *word {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return from..at + 1;
+            }
+        }
+        from..words.len()
+    }
+
     /// The next text.
     #[expect(clippy::should_implement_trait, reason = "it has no end")]
     pub fn next(&mut self) -> String {
         let mut text = self.pick();
-        for _ in 0..=self.random(5) {
+        // Few changes, mostly: a text with many is seldom one.
+        for _ in 0..=self.random(6) * self.random(2) {
             let mut words: Vec<&str> = tokens(&text);
             let at = self.random(words.len() + 1);
             let other = self.pick();
             let others = tokens(&other);
-            match self.random(8) {
+            match self.random(10) {
                 0 if at < words.len() => drop(words.remove(at)),
                 1 => words.insert(at, WORDS[self.random(WORDS.len())]),
                 2 if at < words.len() => words[at] = WORDS[self.random(WORDS.len())],
@@ -241,6 +264,17 @@ impl Source {
                 6 => {
                     let to = (at + self.random(8)).min(words.len());
                     drop(words.drain(at..to));
+                }
+                7 if at < words.len() => {
+                    // Where something bracketed stands, something bracketed from elsewhere.
+                    let (own, donor) = (self.bracketed(&words), self.bracketed(&others));
+                    words.splice(own, others[donor].iter().copied());
+                }
+                8 => {
+                    // A piece again and again.
+                    let to = (at + 1 + self.random(6)).min(words.len());
+                    let piece = words[at.min(to)..to].repeat(self.random(4).pow(4));
+                    words.splice(to..to, piece);
                 }
                 _ => {
                     // A comment or line break between two words.

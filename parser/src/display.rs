@@ -5,6 +5,7 @@
 mod expr;
 mod query;
 mod statement;
+mod types;
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -135,12 +136,6 @@ fn reads_as_name(name: &str) -> bool {
                     )
             }
         }
-}
-
-/// A word of a type name: there every keyword that is a name at all is one.
-fn type_word(f: &mut Formatter<'_>, word: &str) -> fmt::Result {
-    let is_name = !Keyword::from_text(word).is_some_and(Keyword::is_never_a_name);
-    if is_word(word) && is_name { f.write_str(word) } else { quoted_name(f, word) }
 }
 
 fn is_word(name: &str) -> bool {

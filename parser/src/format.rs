@@ -95,7 +95,9 @@ fn format_one(text: &str, dialect: Dialect) -> Result<String> {
     let pieces = Parser::new(text, dialect)?.pieces()?;
     let laid_out = layout::lay_out(text, &pieces);
     // A layout that reads differently would be a mistake here; the author's is right then.
-    Ok(if says_the_same(text, &pieces, &laid_out, dialect) { laid_out } else { text.trim().into() })
+    let is_right = says_the_same(text, &pieces, &laid_out, dialect);
+    debug_assert!(is_right, "{text}\nis laid out as\n{laid_out}");
+    Ok(if is_right { laid_out } else { text.trim().into() })
 }
 
 /// Whether the text laid out anew has the same tree and the same comments.

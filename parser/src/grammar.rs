@@ -29,6 +29,8 @@ mod window;
 pub(crate) use expr::{op_power, power};
 pub use postgres::postgres_column_name;
 
+use std::fmt::Display;
+
 use crate::ast::{Expr, Ident, Query, Statement, TypeName};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::lexer::{Lexed, StringKind, escape_string, tokenize, unescape, unicode_string};
@@ -95,6 +97,7 @@ impl<'a> Parser<'a> {
         let statement = self.statement()?;
         self.eat(TokenKind::Semicolon);
         self.expect_end()?;
+        self.reads_back(&statement, statement.span, |parser| parser.statement())?;
         Ok(statement)
     }
 
@@ -107,7 +110,9 @@ impl<'a> Parser<'a> {
                 return Ok(statements);
             }
             (self.nesting, self.height) = (0, 0);
-            statements.push(self.statement()?);
+            let statement = self.statement()?;
+            self.reads_back(&statement, statement.span, |parser| parser.statement())?;
+            statements.push(statement);
             if !matches!(self.kind(), TokenKind::Semicolon | TokenKind::End) {
                 return Err(self.unexpected("the end"));
             }
@@ -124,12 +129,14 @@ impl<'a> Parser<'a> {
         let query = self.top_level_query()?;
         self.eat(TokenKind::Semicolon);
         self.expect_end()?;
+        self.reads_back(&query, query.span(), |parser| parser.top_level_query())?;
         Ok(query)
     }
 
     pub(crate) fn whole_expr(mut self) -> Result<Expr> {
         let expr = self.expr()?;
         self.expect_end()?;
+        self.reads_back(&expr, expr.span, |parser| parser.expr())?;
         Ok(expr)
     }
 
@@ -138,6 +145,7 @@ impl<'a> Parser<'a> {
         let statement = self.statement()?;
         self.eat(TokenKind::Semicolon);
         self.expect_end()?;
+        self.reads_back(&statement, statement.span, |parser| parser.statement())?;
         let Self { tokens, comments, names, words, .. } = self;
         Ok(Pieces { statement, tokens, comments, names, words })
     }
@@ -353,6 +361,26 @@ impl<'a> Parser<'a> {
 
     fn ascend(&mut self) {
         self.nesting -= 1;
+    }
+
+    /// Whether canonical text, which nests where a chain did not (`a::T::T` becomes two casts), is
+    /// still within the limits. A tree that is not tall needs no look.
+    fn reads_back<T: Display>(
+        &self,
+        tree: &T,
+        span: Span,
+        production: fn(&mut Parser<'_>) -> Result<T>,
+    ) -> Result<()> {
+        if self.height <= NESTING_MAX / 4 {
+            return Ok(());
+        }
+        let text = tree.to_string();
+        match Parser::new(&text, Dialect::Hogql).and_then(|mut parser| production(&mut parser)) {
+            Err(error) if error.kind == SyntaxErrorKind::TooComplex => {
+                Err(SyntaxError { span, ..error })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Accounts for a node built on top of the tallest tree so far.

@@ -598,13 +598,13 @@ impl Lexer<'_> {
         }
     }
 
-    /// Whether an operand ended at the last token. A star is one unless it multiplies.
+    /// Whether an operand ended at the last token. A star is one unless it multiplies, and then
+    /// the next star is one: `t.* * *`.
     fn after_operand(&self) -> bool {
-        let mut kinds = self.tokens.iter().rev().map(|token| token.kind);
-        match kinds.next() {
-            Some(TokenKind::Star) => !kinds.next().is_some_and(TokenKind::ends_operand),
-            last => last.is_some_and(TokenKind::ends_operand),
-        }
+        let stars =
+            self.tokens.iter().rev().take_while(|token| token.kind == TokenKind::Star).count();
+        let before = self.tokens.iter().rev().nth(stars);
+        before.is_some_and(|token| token.kind.ends_operand()) != (stars % 2 == 1)
     }
 
     fn peek(&self, distance: usize) -> Option<u8> {

@@ -242,16 +242,7 @@ impl Keyword {
         use Keyword::*;
         matches!(
             self,
-            Asc | Ascending
-                | Cohort
-                | Date
-                | Desc
-                | Descending
-                | Final
-                | Id
-                | Return
-                | Top
-                | Totals
+            Asc | Ascending | Cohort | Date | Descending | Final | Id | Return | Top | Totals
         )
     }
 
@@ -296,6 +287,11 @@ impl Keyword {
         )
     }
 
+    /// Words that could begin a clause after `1.`, or name a member of 1.
+    pub(crate) fn follows_point(self) -> bool {
+        matches!(self, Self::From | Self::Where | Self::Having | Self::Limit | Self::Offset)
+    }
+
     /// Words that can stand directly after a complete operand.
     pub(crate) fn follows_operand(self) -> bool {
         use Keyword::*;
@@ -337,6 +333,27 @@ impl Keyword {
                     | Unpivot
                     | Final
             )
+    }
+
+    /// Words that end an expression they follow, within a list or a window.
+    pub(crate) fn ends_item(self) -> bool {
+        use Keyword::*;
+        matches!(
+            self,
+            Asc | Ascending
+                | Desc
+                | Descending
+                | Collate
+                | With
+                | Interpolate
+                | For
+                | Rows
+                | Range
+                | Preceding
+                | Following
+                | Step
+                | To
+        )
     }
 
     /// Words after which an operand is due, so that `<` begins a tag. Words that are likely

@@ -85,10 +85,26 @@ fn layouts() {
             "select -a, - -1, a[1:2], {'k':1}, c?x:y, f (a)(b), x::int",
             "SELECT -a, - -1, a[1:2], {'k': 1}, c ? x : y, f(a)(b), x::int\n",
         ),
+        ("set a=when", "SET a = when\n"),
+        ("select 0x1 .8", "SELECT 0x1 .8\n"),
+        ("select a # 1\nb // 2\n,", "SELECT\n    a  # 1\n        b,  // 2\n"),
+        ("select a between symmetric#1 and 2", "SELECT a BETWEEN symmetric #1 AND 2\n"),
         ("", ""),
     ];
     for (text, layout) in cases {
         assert_eq!(format(text, Dialect::Hogql).as_deref(), Ok(layout), "{text}");
+    }
+    // A comma stays with its item, even where it is the first character too many.
+    let item = "a".repeat(96);
+    let layout = format!("SELECT\n    {item},  -- c\n    b\n");
+    assert_eq!(format(&format!("select {item}, -- c\nb"), Dialect::Hogql), Ok(layout));
+    let postgres = [
+        ("select a# -b, a #1", "SELECT a # -b, a #1\n"),
+        // The line break makes them one.
+        ("select 'a'\n  'b',c", "SELECT\n    'a'\n  'b',\n    c\n"),
+    ];
+    for (text, layout) in postgres {
+        assert_eq!(format(text, Dialect::Postgres).as_deref(), Ok(layout), "{text}");
     }
     let long = "with active as (select person_id, count() as n from events where timestamp >= now() - interval 30 day \
                 and event = '$pageview' group by person_id) select p.properties.email ?? 'unknown' as email, n from active \

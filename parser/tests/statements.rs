@@ -29,6 +29,8 @@ fn canonical_forms() {
         ("show create table \"my table\"", "SHOW CREATE TABLE `my table`"),
         ("show time zone", "SHOW timezone"),
         ("show var.x", "SHOW var.x"),
+        ("show `tables`", "SHOW `tables`"),
+        ("show `create`", "SHOW `create`"),
         ("describe events", "DESCRIBE events"),
         ("desc table events", "DESCRIBE events"),
         ("describe (select 1 as a)", "DESCRIBE SELECT 1 AS a"),
@@ -37,8 +39,11 @@ fn canonical_forms() {
         ("set week_start to monday", "SET week_start = 'monday'"),
         ("set hogql_strings = on", "SET hogql_strings = 'on'"),
         ("set n = -1.5", "SET n = '-1.5'"),
+        ("set n = + 11", "SET n = '+11'"),
         ("set timezone = default", "SET timezone = DEFAULT"),
         ("set var.x = 1 + 1", "SET var.x = 1 + 1"),
+        ("set var.x = default", "SET var.x = DEFAULT"),
+        ("set var.x = `default`", "SET var.x = (default)"),
         (
             "set filters = event = 'a' and timestamp > now()",
             "SET filters = event = 'a' AND timestamp > now()",
@@ -54,6 +59,10 @@ fn canonical_forms() {
         (
             "create table t (a int, b double precision, c Array(String))",
             "CREATE TABLE t (a int, b double precision, c array(string))",
+        ),
+        (
+            "create table t (a `order`, b `foo bar`, c timestamp(3) with time zone)",
+            "CREATE TABLE t (a `order`, b `foo bar`, c timestamp with time zone(3))",
         ),
         (
             "create table if not exists t as select 1 as a",

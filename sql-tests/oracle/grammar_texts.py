@@ -346,6 +346,20 @@ class Texts:
 
     # ----- blanks and mutations ---------------------------------------------------------------
 
+    def text(self, corpus):
+        """A text of at most 800 characters. Most are mutations: they are short, and what the parsers
+        disagree on is mostly a mistake."""
+        kind = self.random.randrange(40)
+        if kind == 0:
+            text = self.query(self.pick([0, 1, 1]))
+        elif kind < 6:
+            text = self.mutate(f"select {self.column(1)} from {self.source(0)}", self.pick(corpus))
+        else:
+            text = self.mutate(min(self.pick(corpus), self.pick(corpus), key=len), self.pick(corpus))
+        if self.chance(0.2):
+            text = self.blanks(text)
+        return text[:800].replace("\0", "")
+
     def blanks(self, text):
         """The same words with other blanks, comments and letter cases between them."""
         def other(match):
@@ -358,31 +372,46 @@ class Texts:
     def mutate(self, text, other):
         """A text of the same tokens with one to three changes, most of them mistakes."""
         tokens = TOKEN.findall(text)
-        for _ in range(self.random.randint(1, 3)):
+        for _ in range(self.pick([1, 1, 1, 1, 2, 2, 3])):
             if not tokens:
                 break
             at = self.random.randrange(len(tokens))
-            kind = self.random.randrange(9)
-            if kind == 0:
-                del tokens[at]
-            elif kind == 1:
-                tokens[at:at] = [" ", self.pick(VOCABULARY), " "]
-            elif kind == 2:
-                tokens[at] = self.pick(VOCABULARY)
-            elif kind == 3:
-                tokens[at:at] = [tokens[at], " "]
-            elif kind == 4:
-                to = self.random.randrange(len(tokens))
-                tokens[at], tokens[to] = tokens[to], tokens[at]
-            elif kind == 5:
-                tokens = tokens[:at]
-            elif kind == 6:
-                theirs = TOKEN.findall(other)
-                start = self.random.randrange(len(theirs) or 1)
-                tokens[at:at] = [" ", *theirs[start : start + 6], " "]
-            elif kind == 7:
-                to = self.random.randint(at, min(len(tokens), at + 8))
-                tokens[at:to] = ["(", *tokens[at:to], ")"]
-            else:
-                tokens[at] = tokens[at].upper() if not tokens[at].startswith("'") else "'"
+            if self.chance(0.7) and tokens[at].isspace():
+                at = max(at - 1, 0)
+            to = self.random.randrange(at, min(len(tokens), at + 8)) + 1
+            self.change(tokens, at, to, TOKEN.findall(other))
         return "".join(tokens)
+
+    def change(self, tokens, at, to, others):
+        """One change of the tokens from `at` to `to`, in place."""
+        kind = self.random.randrange(13)
+        if kind == 0:
+            del tokens[at]
+        elif kind == 1:
+            tokens[at:at] = [" ", self.pick(VOCABULARY), " "]
+        elif kind == 2:
+            tokens[at] = self.pick(VOCABULARY)
+        elif kind == 3:
+            tokens[at:at] = [tokens[at], " "]
+        elif kind == 4:
+            with_ = self.random.randrange(len(tokens))
+            tokens[at], tokens[with_] = tokens[with_], tokens[at]
+        elif kind == 5:
+            tokens[at], tokens[to - 1] = tokens[to - 1], tokens[at]
+        elif kind == 6:
+            del tokens[at:]
+        elif kind == 7:
+            start = self.random.randrange(len(others) or 1)
+            tokens[at:at] = [" ", *others[start : start + 6], " "]
+        elif kind == 8:
+            tokens[at:to] = ["(", *tokens[at:to], ")"]
+        elif kind == 9:
+            del tokens[at:to]
+        elif kind == 10:
+            tokens[to:to] = [" ", *tokens[at:to]]
+        elif kind == 11:
+            # A word for a word, an operator for an operator.
+            alike = [token for token in VOCABULARY if token.isalpha() == tokens[at].isalpha()]
+            tokens[at] = self.pick(alike + SOFT_WORDS if tokens[at].isalpha() else alike)
+        else:
+            tokens[at] = tokens[at].upper() if not tokens[at].startswith("'") else "'"

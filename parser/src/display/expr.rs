@@ -5,11 +5,11 @@ use std::fmt::{self, Formatter, Write};
 
 use super::{
     alias, comma_separated, dotted, exprs, function_name, is_word, name, parenthesised, query,
-    quoted_name, string, type_word,
+    quoted_name, string, types,
 };
 use crate::ast::{
     BinaryOp, Call, Columns, Expr, ExprKind, Float, IntervalUnit, Literal, Over, Query, Star, Tag,
-    TemplatePart, TypeArg, TypeName,
+    TemplatePart,
 };
 use crate::grammar::{op_power, power};
 use crate::token::{Keyword, as_bool};
@@ -86,10 +86,7 @@ fn bare(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
         ExprKind::InCohort { expr, cohort, negated } => {
             self::expr(f, expr, power::COMPARISON)?;
             f.write_str(if *negated { " NOT IN COHORT " } else { " IN COHORT " })?;
-            let min = power::COMPARISON + 1;
-            // After COHORT as a name a star would multiply.
-            let misreads = matches!(start_of(cohort, min), Start::Tag | Start::Star);
-            self::expr(f, cohort, if misreads { u8::MAX } else { min })
+            expr_after_name(f, cohort, power::COMPARISON + 1)
         }
         ExprKind::Coalesce(left, right) => infix(f, left, " ?? ", right, power::COALESCE),
         ExprKind::Ternary { .. } => ternary(f, e),
@@ -98,7 +95,7 @@ fn bare(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
             f.write_str(if *safe { "TRY_CAST(" } else { "CAST(" })?;
             self::expr(f, expr, power::TERNARY)?;
             f.write_str(" AS ")?;
-            type_name(f, target)?;
+            types::type_name(f, target)?;
             f.write_char(')')
         }
         ExprKind::Interval { value, unit } => interval(f, value, *unit),
@@ -306,14 +303,29 @@ fn start_of(e: &Expr, min: u8) -> Start {
 }
 
 pub(super) fn not_before_paren(operand: &Expr) -> bool {
-    // These two have a form without parentheses after NOT.
-    !matches!(operand.kind, ExprKind::Lambda { .. } | ExprKind::NamedArgument(..))
-        && start_of(operand, power::NOT) == Start::Paren
+    // These have a form without parentheses after NOT.
+    let is_bare = match &operand.kind {
+        ExprKind::Lambda { params, .. } => !params.is_empty(),
+        ExprKind::NamedArgument(..) | ExprKind::Not(_) => true,
+        _ => false,
+    };
+    !is_bare && start_of(operand, power::NOT) == Start::Paren
 }
 
-/// An expression after a word that could itself be an operand: a tag there would read as `<`.
+/// An expression after a word that could itself be an operand: a tag there would read as `<`, and
+/// a star would multiply, with a tag after it.
 pub(super) fn expr_after_word(f: &mut Formatter<'_>, e: &Expr, min: u8) -> fmt::Result {
-    let misreads = start_of(e, min) == Start::Tag;
+    let misreads = match start_of(e, min) {
+        Start::Tag => true,
+        Start::Star => !matches!(e.kind, ExprKind::Star(_) | ExprKind::Spread(_)),
+        _ => false,
+    };
+    expr(f, e, if misreads { u8::MAX } else { min })
+}
+
+/// An expression after a word that is a name unless an operand follows: a star would multiply.
+pub(super) fn expr_after_name(f: &mut Formatter<'_>, e: &Expr, min: u8) -> fmt::Result {
+    let misreads = matches!(start_of(e, min), Start::Tag | Start::Star);
     expr(f, e, if misreads { u8::MAX } else { min })
 }
 
@@ -386,12 +398,14 @@ fn postfix(f: &mut Formatter<'_>, e: &Expr) -> fmt::Result {
     }
 }
 
-/// Whether a bare word reads as this name after digits and a dot: quoted, or as an exponent, it
-/// would leave the dot to the number.
+/// Whether a bare word reads as this name after digits and a dot: quoted, as an exponent, or before
+/// a clause it would leave the dot to the number.
 fn follows_digits(name: &str) -> bool {
     let is_exponent =
         name.starts_with(['e', 'E']) && name[1..].starts_with(|c: char| c.is_ascii_digit());
-    is_word(name) && !is_exponent && !Keyword::from_text(name).is_some_and(Keyword::is_never_a_name)
+    let keyword = Keyword::from_text(name);
+    let is_name = !keyword.is_some_and(|word| word.is_never_a_name() || word.follows_point());
+    is_word(name) && !is_exponent && is_name
 }
 
 /// The call of `f() OVER w`.
@@ -681,41 +695,4 @@ pub(super) fn tag(f: &mut Formatter<'_>, tag: &Tag) -> fmt::Result {
         }
     }
     write!(f, "</{}>", tag.name.name)
-}
-
-pub(super) fn type_name(f: &mut Formatter<'_>, target: &TypeName) -> fmt::Result {
-    for (at, word) in target.name.split(' ').enumerate() {
-        if at > 0 {
-            f.write_char(' ')?;
-        }
-        type_word(f, word)?;
-    }
-    if !target.args.is_empty() {
-        f.write_char('(')?;
-        comma_separated(f, &target.args, type_arg)?;
-        f.write_char(')')?;
-    }
-    for _ in 0..target.array_depth {
-        f.write_str("[]")?;
-    }
-    Ok(())
-}
-
-fn type_arg(f: &mut Formatter<'_>, arg: &TypeArg) -> fmt::Result {
-    match arg {
-        TypeArg::Type(field, inner) => {
-            if let Some(field) = field {
-                name(f, &field.name)?;
-                f.write_char(' ')?;
-            }
-            type_name(f, inner)
-        }
-        TypeArg::Number(value) => write!(f, "{value}"),
-        TypeArg::String(text) => string(f, text),
-        TypeArg::Enum(text, None) => string(f, text),
-        TypeArg::Enum(text, Some(value)) => {
-            string(f, text)?;
-            write!(f, " = {value}")
-        }
-    }
 }

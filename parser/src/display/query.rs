@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Formatter, Write};
 
-use super::expr::{expr, expr_after_word, tag};
+use super::expr::{expr, expr_after_name, expr_after_word, tag};
 use super::{alias, comma_separated, dotted, exprs, name, parenthesised};
 use crate::ast::{
     Cte, CteBody, Expr, Frame, FrameBound, FrameUnit, GroupBy, GroupModifier, Join, JoinConstraint,
@@ -93,12 +93,13 @@ fn select(f: &mut Formatter<'_>, select: &Select) -> fmt::Result {
     if let Some(value) = &select.with {
         with(f, value)?;
     }
-    f.write_str(if select.distinct { "SELECT DISTINCT " } else { "SELECT " })?;
+    f.write_str("SELECT ")?;
     if !select.distinct_on.is_empty() {
         f.write_str("DISTINCT ON ")?;
         parenthesised(f, &select.distinct_on)?;
         f.write_char(' ')?;
     }
+    f.write_str(if select.distinct { "DISTINCT " } else { "" })?;
     // After the parenthesis of DISTINCT ON `<` compares.
     let (first, others) = select.columns.split_at(usize::from(!select.distinct_on.is_empty()));
     first.iter().try_for_each(|column| expr_after_word(f, column, power::ALIAS))?;
@@ -209,14 +210,22 @@ fn limit_and_offset(
 
 fn with(f: &mut Formatter<'_>, with: &With) -> fmt::Result {
     f.write_str(if with.recursive { "WITH RECURSIVE " } else { "WITH " })?;
-    comma_separated(f, &with.ctes, cte)?;
+    let mut is_first = with.recursive;
+    comma_separated(f, &with.ctes, |f, each| {
+        let after_name = std::mem::take(&mut is_first);
+        cte(f, each, if after_name { expr_after_name } else { expr })
+    })?;
     f.write_char(' ')
 }
 
-fn cte(f: &mut Formatter<'_>, cte: &Cte) -> fmt::Result {
+fn cte(
+    f: &mut Formatter<'_>,
+    cte: &Cte,
+    scalar: fn(&mut Formatter<'_>, &Expr, u8) -> fmt::Result,
+) -> fmt::Result {
     match &cte.body {
         CteBody::Scalar(value) => {
-            expr(f, value, power::TERNARY)?;
+            scalar(f, value, power::TERNARY)?;
             f.write_str(" AS ")?;
             name(f, &cte.name.name)
         }

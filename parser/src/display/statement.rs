@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Formatter};
 
-use super::{comma_separated, dotted, expr, name, query, string};
+use super::{comma_separated, dotted, expr, name, query, quoted_name, string, types};
 use crate::ast::{
-    Copy, CopyFormat, CopyTarget, Described, Explain, ExplainFormat, Ident, Pattern, RelationKind,
-    SetValue, Show, StatementKind, TableContent,
+    Copy, CopyFormat, CopyTarget, Described, Explain, ExplainFormat, Expr, ExprKind, Ident,
+    Pattern, RelationKind, SetValue, Show, StatementKind, TableContent,
 };
 use crate::grammar::power;
 
@@ -25,6 +25,8 @@ pub(super) fn statement(f: &mut Formatter<'_>, kind: &StatementKind) -> fmt::Res
             f.write_str(" = ")?;
             match value {
                 SetValue::Text(text) => string(f, text),
+                // Bare, it would be the word.
+                SetValue::Expr(value) if is_column(value, "default") => write!(f, "({value})"),
                 SetValue::Expr(value) => expr::expr(f, value, power::ALIAS),
                 SetValue::Default => f.write_str("DEFAULT"),
             }
@@ -72,7 +74,7 @@ pub(super) fn statement(f: &mut Formatter<'_>, kind: &StatementKind) -> fmt::Res
             name(f, &prepared.name)?;
             if !types.is_empty() {
                 f.write_str(" (")?;
-                comma_separated(f, types, expr::type_name)?;
+                comma_separated(f, types, types::type_name)?;
                 f.write_str(")")?;
             }
             write!(f, " AS {statement}")
@@ -130,7 +132,13 @@ fn show(f: &mut Formatter<'_>, show: &Show) -> fmt::Result {
             write!(f, "CREATE {} ", kind_word(*kind))?;
             return dotted(f, name);
         }
-        Show::Setting(name) => return dotted(f, name),
+        // Bare, these words show something else.
+        Show::Setting(setting) => match setting.as_slice() {
+            [only] if is_any(&only.name, &["tables", "functions", "create"]) => {
+                return quoted_name(f, &only.name);
+            }
+            _ => return dotted(f, setting),
+        },
     };
     match pattern {
         None => Ok(()),
@@ -148,7 +156,7 @@ fn table_content(f: &mut Formatter<'_>, content: &TableContent) -> fmt::Result {
             comma_separated(f, columns, |f, (column, ty)| {
                 name(f, &column.name)?;
                 f.write_str(" ")?;
-                expr::type_name(f, ty)
+                types::column_type(f, ty)
             })?;
             f.write_str(")")
         }
@@ -185,6 +193,14 @@ fn column_names(f: &mut Formatter<'_>, columns: &[Ident]) -> fmt::Result {
     f.write_str(" (")?;
     comma_separated(f, columns, |f, column| name(f, &column.name))?;
     f.write_str(")")
+}
+
+fn is_column(value: &Expr, name: &str) -> bool {
+    matches!(&value.kind, ExprKind::Field(parts) if matches!(parts.as_slice(), [only] if is_any(&only.name, &[name])))
+}
+
+fn is_any(name: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| name.eq_ignore_ascii_case(word))
 }
 
 fn kind_word(kind: RelationKind) -> &'static str {

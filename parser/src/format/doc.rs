@@ -13,6 +13,8 @@ pub(super) enum Doc {
     Line,
     /// Nothing, or a new line.
     SoftLine,
+    /// A new line, if a comment is about to end this one.
+    AfterComment,
     /// A comment on lines of its own, and whether an empty one follows.
     Leading(String, bool),
     /// A comment at the end of the line, whatever else is still to come on it.
@@ -68,7 +70,7 @@ impl Size {
                 ..words((!text.contains('\n')).then(|| text.chars().count()))
             },
             Doc::Line => words(Some(1)),
-            Doc::SoftLine => words(Some(0)),
+            Doc::SoftLine | Doc::AfterComment => words(Some(0)),
             Doc::Leading(..) => Self { has_leading: true, ..Self::EMPTY },
             Doc::Trailing(_) => Self { has_trailing: true, ..words(Some(0)) },
             Doc::Indent(docs) => Self::of(docs),
@@ -76,8 +78,11 @@ impl Size {
             Doc::Group(_, size) => *size,
         };
         // A comment between words breaks the line.
-        let broken = (self.has_trailing && !next.has_trailing && !next.is_empty)
-            || (next.has_leading && !self.is_empty);
+        let stays = match doc {
+            Doc::Text(text) => rides(text),
+            _ => next.is_empty || matches!(doc, Doc::Trailing(_)),
+        };
+        let broken = (self.has_trailing && !stays) || (next.has_leading && !self.is_empty);
         let width = self.width.zip(next.width).map(|(a, b)| a + b);
         Self {
             width: width.filter(|_| !broken),
@@ -117,7 +122,8 @@ impl Printer {
             Doc::Text(text) => self.text(text, indent),
             Doc::Line if !broken => self.text(" ", indent),
             Doc::SoftLine if !broken => {}
-            Doc::Line | Doc::SoftLine => self.new_line(indent),
+            Doc::AfterComment if self.comment.is_empty() => {}
+            Doc::Line | Doc::SoftLine | Doc::AfterComment => self.new_line(indent),
             Doc::Leading(comment, empty_line) => {
                 self.new_line(indent);
                 self.text(comment, indent);

@@ -298,7 +298,7 @@ impl Layout<'_> {
         if matches!(word.kind, TokenKind::Comma | TokenKind::Semicolon) && !word.trailing.is_empty()
         {
             // A comma goes before the comment on the line above, but not with one of its own.
-            docs.push(Doc::SoftLine);
+            docs.push(Doc::AfterComment);
         }
         docs.push(written);
         for comment in &word.trailing {
@@ -334,9 +334,13 @@ impl Layout<'_> {
         use TokenKind as T;
         let (before, after) = (self.words[left].kind, self.words[right].kind);
         match (before, after) {
-            (T::OpenParen | T::OpenBracket | T::OpenBrace | T::Hash, _) => false,
+            (T::OpenParen | T::OpenBracket | T::OpenBrace, _) => false,
+            // In HogQL `# 1` is a comment, in PostgreSQL's text `#-` another operator.
+            (T::Hash, _) => self.is_apart(left, right),
             (_, T::CloseParen | T::CloseBracket | T::CloseBrace | T::Comma | T::Semicolon) => false,
             (_, T::Dot) if !self.ends_operand(left) => true,
+            // A number would take the dot for its own.
+            (number, T::Dot) if number.is_number() => self.is_apart(left, right),
             (T::Dot | T::NullishDot | T::DoubleColon, _) => false,
             (_, T::Dot | T::NullishDot | T::DoubleColon) => false,
             (_, T::OpenParen) => !self.takes_arguments(left),
@@ -349,6 +353,11 @@ impl Layout<'_> {
             (_, T::Percent) => self.has_right_side(right),
             _ => true,
         }
+    }
+
+    /// Whether the author left a space between two neighbours.
+    fn is_apart(&self, left: usize, right: usize) -> bool {
+        self.words[left].span.end < self.words[right].span.start
     }
 
     fn ends_operand(&self, at: usize) -> bool {

@@ -4,7 +4,7 @@ use crate::grammar::Pieces;
 use crate::span::Span;
 use crate::token::{Keyword, Token, TokenKind};
 
-/// A token, or a run of tokens that is copied as it is: a template string or a tag.
+/// A token, or a run of tokens that is copied as it is: a template string, a tag, strings that are one.
 pub(super) struct Word {
     pub(super) kind: TokenKind,
     pub(super) span: Span,
@@ -64,9 +64,15 @@ pub(super) fn words(source: &str, pieces: &Pieces) -> Vec<Word> {
     words
 }
 
-/// Index of the last token of the template or tag that begins here, or of this one.
+/// Index of the last token of the template or tag that begins here, or of the strings that the
+/// line breaks between them join, or of this one.
 fn verbatim_end(tokens: &[Token], start: usize) -> usize {
     use TokenKind::{TagClose, TagEnd, TagOpen, TagSelfClose, TemplateEnd, TemplateStart};
+    let strings =
+        tokens[start..].iter().take_while(|token| token.kind == TokenKind::String).count();
+    if strings > 1 {
+        return start + strings - 1;
+    }
     if !matches!(tokens[start].kind, TemplateStart | TagOpen) {
         return start;
     }

@@ -101,6 +101,9 @@ impl Parser<'_> {
         let distinct = self.is(Keyword::Distinct) && self.distinct_applies();
         if distinct {
             self.advance();
+        } else if self.is(Keyword::Distinct) && self.lacks_args(1) {
+            self.advance();
+            return Err(self.unexpected("an expression"));
         }
         let mut list = Vec::new();
         if !distinct && self.begins_query(0) {
@@ -111,6 +114,12 @@ impl Parser<'_> {
         let args = self.args_rest(distinct, list);
         self.percent_may_end = outer;
         args
+    }
+
+    /// Whether DISTINCT is followed by nothing it could be about.
+    fn lacks_args(&self, distance: usize) -> bool {
+        self.nth(distance) == TokenKind::CloseParen
+            || (self.nth_is(distance, Keyword::Order) && self.nth_is(distance + 1, Keyword::By))
     }
 
     /// `f(select 1)`: a query without parentheses of its own is the only argument.
@@ -179,7 +188,8 @@ impl Parser<'_> {
     /// Whether DISTINCT here says something about what follows, rather than being a name.
     pub(super) fn distinct_applies(&self) -> bool {
         match self.nth(1) {
-            TokenKind::Keyword(Keyword::From) => false,
+            // `select distinct from t` lacks columns.
+            TokenKind::Keyword(Keyword::From) => true,
             TokenKind::Dot => self.nth(2) == TokenKind::Integer,
             TokenKind::Keyword(Keyword::In | Keyword::Is) => false,
             _ => self.begins_operand(1),

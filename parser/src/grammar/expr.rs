@@ -103,6 +103,23 @@ pub(crate) fn op_power(op: BinaryOp) -> u8 {
     }
 }
 
+/// Whether the alias is one of `NOT a`, `a AND b` and their like without parentheses: in
+/// `not a as b = c` it could as well be that of `a`.
+fn names_loose_operation(alias: &Expr) -> bool {
+    let ExprKind::Alias(named, _) = &alias.kind else { return false };
+    named.span.start == alias.span.start
+        && matches!(
+            named.kind,
+            ExprKind::Not(_)
+                | ExprKind::And(_)
+                | ExprKind::Or(_)
+                | ExprKind::Coalesce(..)
+                | ExprKind::Between { .. }
+                | ExprKind::Ternary { .. }
+                | ExprKind::IsDistinctFrom { .. }
+        )
+}
+
 impl Parser<'_> {
     /// An expression, `AS alias` included.
     pub(super) fn expr(&mut self) -> Result<Expr> {
@@ -127,6 +144,9 @@ impl Parser<'_> {
             let own = infix.power(self.dialect);
             if own < min || (after_alias && own > power::COMPARISON) {
                 break;
+            }
+            if after_alias && own == power::COMPARISON && names_loose_operation(&left) {
+                return Err(self.unexpected("the end of the expression"));
             }
             for _ in 0..infix.tokens() {
                 self.advance();
@@ -176,6 +196,7 @@ impl Parser<'_> {
     /// Whether the `%` here has no right side: `LIMIT 10% OFFSET 5`.
     fn percent_ends(&self) -> bool {
         match self.nth(1) {
+            TokenKind::Keyword(Keyword::With) => self.nth_is(2, Keyword::Ties),
             TokenKind::Keyword(next) if next.follows_operand() => !self.is_function_word(1),
             _ => !self.begins_operand(1),
         }

@@ -223,13 +223,17 @@ impl Parser<'_> {
         let function = self.nth(1).is_name() && self.nth(2) == TokenKind::OpenParen;
         let found = self.nth_word(0, "lateral")
             && match self.nth(1) {
-                TokenKind::OpenParen => self.holds_query(2),
+                TokenKind::OpenParen => self.holds_query(2) || self.holds_values(2),
                 _ => function && (self.dialect == Dialect::Postgres || !self.is_name_list(2)),
             };
         if found {
             self.advance();
         }
         found
+    }
+
+    fn holds_values(&self, distance: usize) -> bool {
+        self.nth_is(distance, Keyword::Values) && self.nth(distance + 1) == TokenKind::OpenParen
     }
 
     /// Whether what begins this many tokens further, inside a parenthesis, is a query: `select …`,
@@ -281,6 +285,9 @@ impl Parser<'_> {
             _ => false,
         };
         if has_alias {
+            if self.kind() == TokenKind::String {
+                return Err(self.unexpected("a name"));
+            }
             source.alias = Some(self.alias_name()?);
             if self.kind() == TokenKind::OpenParen {
                 source.columns = self.paren_ident_list("a column name")?;

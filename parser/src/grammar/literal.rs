@@ -30,9 +30,10 @@ impl Parser<'_> {
                 let fraction = self.advance();
                 decimal_float(&format!("{written}.{}", self.slice(fraction.span)), negative)
             }
-            // `1 . from t` could be 1.0 or a member; nobody means either.
+            // `1 . a` and `1.from t` could be 1.0 or a member; nobody means either.
             TokenKind::Integer
-                if self.kind() == TokenKind::Dot && self.span().start > token.span.end =>
+                if self.kind() == TokenKind::Dot
+                    && (self.span().start > token.span.end || self.at_clause(1)) =>
             {
                 return Err(self.unexpected("an operator"));
             }
@@ -54,6 +55,10 @@ impl Parser<'_> {
             _ => return Err(SyntaxError::new("malformed number", token.span)),
         };
         Ok(Expr::new(ExprKind::Literal(literal), self.span_from(start)))
+    }
+
+    fn at_clause(&self, distance: usize) -> bool {
+        matches!(self.nth(distance), TokenKind::Keyword(keyword) if keyword.follows_point())
     }
 
     fn fraction_follows(&self) -> bool {

@@ -44,10 +44,19 @@ impl Parser<'_> {
     pub(super) fn begins_operand_after_name(&self, distance: usize) -> bool {
         use TokenKind as T;
         match self.nth(distance) {
+            T::Keyword(Keyword::Not) => {
+                !self.is_negatable(distance + 1) && self.begins_operand(distance)
+            }
             T::Keyword(keyword) if keyword.follows_operand() => self.is_function_word(distance),
             T::Plus | T::Star | T::Dot => false,
             _ => self.begins_operand(distance),
         }
+    }
+
+    /// Whether an operator stands there that NOT can precede: `a not in b`.
+    fn is_negatable(&self, distance: usize) -> bool {
+        use Keyword::{Between, ILike, In, Like};
+        matches!(self.nth(distance), TokenKind::Keyword(Between | ILike | In | Like))
     }
 
     /// `left(…)`, `any(…)`, `array[…]`: words that begin something else elsewhere.
@@ -90,6 +99,8 @@ impl Parser<'_> {
         match self.nth(distance + 1) {
             T::OpenParen => is_function,
             T::Keyword(Keyword::As) => true,
+            // `select from desc` reads neither from a table nor a column.
+            T::Keyword(next) if keyword == Keyword::From && next.is_column_alias() => false,
             T::Keyword(next) => next.follows_operand() && next != Keyword::Array,
             T::Name | T::Quoted | T::String | T::OpenBrace | T::TagOpen => false,
             T::TemplateStart | T::Hash => false,
@@ -475,7 +486,8 @@ impl Parser<'_> {
             self.expect(TokenKind::OpenParen, "`(` and the columns to leave out")?;
             loop {
                 star.exclude.push(self.dotted_name("a column name")?);
-                if !self.eat(TokenKind::Comma) {
+                // A trailing comma is allowed.
+                if !self.eat(TokenKind::Comma) || self.kind() == TokenKind::CloseParen {
                     break;
                 }
             }
@@ -525,7 +537,7 @@ impl Parser<'_> {
     /// `x, y -> e`.
     fn bare_lambda(&mut self, min: u8) -> Result<Expr> {
         let start = self.span();
-        let params = self.ident_list("a parameter name")?;
+        let params = self.parameters(TokenKind::Arrow)?;
         self.lambda_body(params, min, start)
     }
 
@@ -533,15 +545,21 @@ impl Parser<'_> {
     fn paren_lambda(&mut self, min: u8) -> Result<Expr> {
         let start = self.span();
         self.advance();
+        let params = self.parameters(TokenKind::CloseParen)?;
+        self.expect(TokenKind::CloseParen, "`,` or `)`")?;
+        self.lambda_body(params, min, start)
+    }
+
+    /// `x, y` before `end`, with a trailing comma allowed.
+    pub(super) fn parameters(&mut self, end: TokenKind) -> Result<Vec<Ident>> {
         let mut params = Vec::new();
-        while self.kind() != TokenKind::CloseParen {
+        while self.kind() != end {
             params.push(self.ident("a parameter name")?);
             if !self.eat(TokenKind::Comma) {
                 break;
             }
         }
-        self.expect(TokenKind::CloseParen, "`,` or `)`")?;
-        self.lambda_body(params, min, start)
+        Ok(params)
     }
 
     fn lambda_body(&mut self, params: Vec<Ident>, min: u8, start: Span) -> Result<Expr> {
@@ -586,6 +604,7 @@ impl Parser<'_> {
                 TokenKind::Keyword(word) if word.begins_clause() || word == Keyword::As => {
                     return false;
                 }
+                TokenKind::Keyword(word) if after_operand && word.ends_item() => return false,
                 TokenKind::End
                 | TokenKind::Comma
                 | TokenKind::Semicolon

@@ -101,6 +101,20 @@ impl Parser<'_> {
         ))
     }
 
+    /// Whether a clause of one expression stands here rather than a column that is subtracted
+    /// from, indexed or multiplied: `a, limit - 1`.
+    fn at_value_clause(&self) -> bool {
+        use Keyword::{Having, Limit, Offset, Prewhere, Qualify, Where};
+        matches!(self.keyword(), Some(Prewhere | Where | Having | Qualify | Limit | Offset))
+            && match self.nth(1) {
+                TokenKind::Minus | TokenKind::OpenBracket => true,
+                TokenKind::Plus => self.begins_number(2),
+                TokenKind::Star => !self.begins_operand(2),
+                TokenKind::Keyword(next) => next.is_column_alias() || next == Keyword::Desc,
+                _ => false,
+            }
+    }
+
     // ----- columns ------------------------------------------------------------------------
 
     fn column_list(&mut self) -> Result<Vec<Expr>> {
@@ -127,7 +141,8 @@ impl Parser<'_> {
                     )
             }
             TokenKind::Keyword(keyword) => {
-                keyword.begins_clause() && (!self.begins_operand(0) || self.begins_number(1))
+                keyword.begins_clause()
+                    && (!self.begins_operand(0) || self.begins_number(1) || self.at_value_clause())
             }
             _ => false,
         }

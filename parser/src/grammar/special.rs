@@ -34,7 +34,10 @@ impl Parser<'_> {
             Keyword::Inf | Keyword::Infinity | Keyword::NaN => Self::unsigned_number,
             // `NOT (a) = b` is `(NOT a) = b`: before a parenthesis the word is a function.
             Keyword::Not
-                if is_call && self.dialect == Dialect::Hogql && !self.begins_query_or_set(2) =>
+                if is_call
+                    && self.dialect == Dialect::Hogql
+                    && !self.begins_query_or_set(2)
+                    && self.nth(self.past_bracket(1)) != TokenKind::Arrow =>
             {
                 return None;
             }
@@ -50,12 +53,16 @@ impl Parser<'_> {
             Keyword::Timestamp if is_text => Self::timestamp_literal,
             Keyword::Substring if is_call => Self::substring,
             Keyword::Trim if is_call => Self::trim,
-            Keyword::Extract if is_call && self.nth_is(3, Keyword::From) => Self::extract,
+            Keyword::Extract
+                if is_call
+                    && self.nth(2) != TokenKind::CloseParen
+                    && self.nth_is(3, Keyword::From) =>
+            {
+                Self::extract
+            }
             Keyword::Array if next == TokenKind::OpenBracket => Self::array_word,
             Keyword::Columns if is_call && self.nth(2) != TokenKind::CloseParen => Self::columns,
-            Keyword::Lambda
-                if next.is_name() && matches!(self.nth(2), TokenKind::Comma | TokenKind::Colon) =>
-            {
+            Keyword::Lambda if next.is_name() && self.is_lambda_word() => {
                 return Some(SpecialForm::Lambda);
             }
             _ => return None,
@@ -207,11 +214,21 @@ impl Parser<'_> {
         Ok(Expr::new(ExprKind::Columns(Box::new(columns)), self.span_from(start)))
     }
 
+    /// Whether parameters and a colon follow: `lambda x, y: e`, but not `select lambda x, y`.
+    /// No name in the list can begin another such list, so looking this far stays linear.
+    fn is_lambda_word(&self) -> bool {
+        let mut distance = 1;
+        while self.nth(distance).is_name() && self.nth(distance + 1) == TokenKind::Comma {
+            distance += 2;
+        }
+        self.nth(distance + usize::from(self.nth(distance).is_name())) == TokenKind::Colon
+    }
+
     /// `lambda x, y: e`.
     pub(super) fn lambda_word(&mut self, min: u8) -> Result<Expr> {
         let start = self.span();
         self.advance();
-        let params = self.ident_list("a parameter name")?;
+        let params = self.parameters(TokenKind::Colon)?;
         self.expect(TokenKind::Colon, "`,` or `:`")?;
         self.lambda_of(params, min, start)
     }

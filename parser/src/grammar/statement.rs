@@ -243,16 +243,18 @@ impl Parser<'_> {
             TokenKind::Quoted => Ok(self.ident("a value")?.name),
             TokenKind::Name | TokenKind::Keyword(_) => {
                 let token = self.advance();
+                self.names.push(token.span.start);
                 Ok(self.slice(token.span).to_owned())
             }
             _ => {
-                let start = self.span();
-                let _ = self.eat(TokenKind::Minus) || self.eat(TokenKind::Plus);
+                let signed = matches!(self.kind(), TokenKind::Minus | TokenKind::Plus);
+                let sign = if signed { Some(self.advance()) } else { None };
                 if !self.kind().is_number() {
                     return Err(self.unexpected("a value"));
                 }
-                self.advance();
-                Ok(self.slice(self.span_from(start)).to_owned())
+                let number = self.advance();
+                let sign = sign.map_or("", |sign| self.slice(sign.span));
+                Ok(format!("{sign}{}", self.slice(number.span)))
             }
         }
     }

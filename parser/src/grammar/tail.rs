@@ -138,7 +138,9 @@ impl Parser<'_> {
 
     /// Whether FETCH FIRST begins here; `fetch` alone is a name.
     pub(super) fn at_fetch(&self) -> bool {
-        self.nth_word(0, "fetch") && (self.nth_is(1, Keyword::First) || self.nth_word(1, "next"))
+        self.nth_word(0, "fetch")
+            && (self.nth_is(1, Keyword::First) || self.nth_word(1, "next"))
+            && self.begins_operand(2)
     }
 
     /// `FETCH FIRST|NEXT [n] ROW|ROWS ONLY|WITH TIES`, which is LIMIT in the standard's words.

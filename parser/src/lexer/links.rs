@@ -135,6 +135,10 @@ pub(crate) fn ends_in_key(tokens: &[Token], arrow: usize) -> bool {
 /// lambda. Each name is visited for one arrow only, so the pass stays linear.
 fn link_parameters(tokens: &mut [Token], arrow: usize) {
     let mut at = arrow;
+    // A trailing comma is allowed.
+    if arrow > 0 && tokens[arrow - 1].kind == TokenKind::Comma {
+        at -= 1;
+    }
     loop {
         let Some(name) = at.checked_sub(1) else { return };
         if !tokens[name].kind.is_name() || follows_dot(tokens, name) {

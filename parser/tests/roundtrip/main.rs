@@ -3,31 +3,29 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod statements;
 mod trees;
 
 use std::fmt::{Debug, Display};
 
-use hedgerow_parser::{Dialect, SyntaxError, children, parse_expr, parse_query, walk};
-use proptest::prelude::*;
-use proptest::test_runner::{
-    RngAlgorithm, TestCaseError, TestCaseResult, TestError, TestRng, TestRunner,
+use hedgerow_parser::{
+    Dialect, SyntaxError, children, parse_expr, parse_query, parse_statement, walk,
 };
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestCaseResult, TestError, TestRunner};
 
-const CASES: u32 = 500;
-
-/// Runs a property over trees. Strategies of whole queries are deep values themselves, deeper
-/// than a test's stack, so they get a thread of their own.
+/// Runs a property over random trees, `PROPTEST_CASES` of them. Strategies of whole queries are
+/// deep values themselves, deeper than a test's stack, so they get a thread of their own.
 fn check<T: Debug + 'static>(trees: fn() -> BoxedStrategy<T>, law: fn(T) -> TestCaseResult) {
     let run = move || {
         let config = ProptestConfig {
-            cases: CASES,
+            // A tree that failed is kept as a text of the corpus: seeds say nothing once the
+            // strategies change.
             failure_persistence: None,
             max_shrink_iters: 2_000,
             ..ProptestConfig::default()
         };
-        // The same trees each time: `fuzz` searches at random.
-        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-        TestRunner::new_with_rng(config, rng).run(&trees(), law).map_err(|failure| match failure {
+        TestRunner::new(config).run(&trees(), law).map_err(|failure| match failure {
             // The text says all that the tree does, in a hundredth of the space.
             TestError::Fail(reason, _) => reason.to_string(),
             TestError::Abort(reason) => reason.to_string(),
@@ -48,7 +46,11 @@ where
         Ok(parsed) => parsed,
         Err(error) => {
             let (before, after) = text.split_at(error.span.start as usize);
-            return Err(TestCaseError::fail(format!("{error} between\n{before:?} and\n{after:?}")));
+            let near = before.char_indices().rev().nth(200).map_or(0, |(at, _)| at);
+            return Err(TestCaseError::fail(format!(
+                "{error} between\n{:?} and\n{after:.200?}",
+                &before[near..]
+            )));
         }
     };
     if &parsed != tree {
@@ -93,6 +95,14 @@ fn queries() {
     check(trees::query, |query| {
         let text = query.to_string();
         agree(&query, &text, parse_query(&text, Dialect::Hogql))
+    });
+}
+
+#[test]
+fn statements() {
+    check(statements::statement, |statement| {
+        let text = statement.to_string();
+        agree(&statement, &text, parse_statement(&text, Dialect::Hogql))
     });
 }
 

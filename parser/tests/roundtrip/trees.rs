@@ -30,7 +30,7 @@ fn name() -> impl Strategy<Value = String> {
     .prop_map(String::from)
 }
 
-fn ident() -> impl Strategy<Value = Ident> {
+pub(crate) fn ident() -> impl Strategy<Value = Ident> {
     name().prop_map(|name| Ident::new(name, Span::default()))
 }
 
@@ -40,7 +40,7 @@ fn tag_name() -> impl Strategy<Value = Ident> {
         .prop_map(|name| Ident::new(name, Span::default()))
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(crate) fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z '\"`\\\\{}<>%-]{0,6}",
         prop::sample::select(vec![
@@ -73,7 +73,7 @@ fn field() -> impl Strategy<Value = ExprKind> {
     vec(ident(), 1..4).prop_map(ExprKind::Field)
 }
 
-fn type_name() -> impl Strategy<Value = TypeName> {
+pub(crate) fn type_name() -> impl Strategy<Value = TypeName> {
     let words = vec![
         "int",
         "string",
@@ -82,7 +82,13 @@ fn type_name() -> impl Strategy<Value = TypeName> {
         "interval day",
         "timestamp with time zone",
         "foo bar",
+        "double precision with time zone",
+        "a without time zone",
+        "with",
+        "precision",
         "order",
+        "order by",
+        "null",
         "é",
     ];
     let leaf = prop::sample::select(words).prop_map(|name| TypeName {
@@ -92,13 +98,9 @@ fn type_name() -> impl Strategy<Value = TypeName> {
         span: Span::default(),
     });
     leaf.prop_recursive(2, 6, 3, |inner| {
-        // Inside an argument list two words are a name and its type.
-        let single = inner.prop_filter("one word", |inner| {
-            !inner.name.contains(' ') || inner.name == "double precision"
-        });
         let arg = prop_oneof![
-            single.clone().prop_map(|inner| TypeArg::Type(None, inner)),
-            (tag_name(), single).prop_map(|(name, inner)| TypeArg::Type(Some(name), inner)),
+            inner.clone().prop_map(|inner| TypeArg::Type(None, inner)),
+            (ident(), inner).prop_map(|(name, inner)| TypeArg::Type(Some(name), inner)),
             any::<i32>().prop_map(|number| TypeArg::Number(number.into())),
             text().prop_map(TypeArg::String),
             (text(), any::<i32>())
@@ -398,7 +400,9 @@ pub(crate) fn query() -> BoxedStrategy<Query> {
     let values = (1_usize..3).prop_flat_map(|width| vec(vec(shallow_expr(), width), 1..3));
     let values =
         values.prop_map(|rows| Query::Values(Box::new(Values { rows, span: Span::default() })));
-    prop_oneof![9 => query_of(shallow_expr()), 1 => values].boxed()
+    let tag = tag(shallow_expr()).prop_map(|tag| at(ExprKind::Tag(Box::new(tag))));
+    let tag = tag.prop_map(|tag| Query::Tag(boxed(tag)));
+    prop_oneof![9 => query_of(shallow_expr()), 1 => values, 1 => tag].boxed()
 }
 
 fn query_of(inner: BoxedStrategy<Expr>) -> BoxedStrategy<Query> {
@@ -418,13 +422,7 @@ fn with(inner: BoxedStrategy<Expr>, nested: BoxedStrategy<Query>) -> BoxedStrate
     );
     let body = prop_oneof![table, inner.prop_map(CteBody::Scalar)];
     let cte = (ident(), body).prop_map(|(name, body)| Cte { name, body });
-    (any::<bool>(), vec(cte, 1..3))
-        .prop_map(|(recursive, ctes)| {
-            // RECURSIVE is recognised by the name that follows it.
-            let named = matches!(ctes[0].body, CteBody::Table { .. });
-            With { recursive: recursive && named, ctes }
-        })
-        .boxed()
+    (any::<bool>(), vec(cte, 1..3)).prop_map(|(recursive, ctes)| With { recursive, ctes }).boxed()
 }
 
 fn limit(inner: BoxedStrategy<Expr>) -> BoxedStrategy<Limit> {
@@ -522,7 +520,7 @@ fn select(inner: BoxedStrategy<Expr>, nested: BoxedStrategy<Query>) -> BoxedStra
         .prop_map(|(distinct, columns, sources, filters, tail)| {
             let mut select = Select::new(columns, Span::default());
             let (tail, locks, keys) = tail;
-            select.distinct = distinct && keys.is_empty();
+            select.distinct = distinct;
             select.distinct_on = keys;
             select.locks = locks;
             (select.with, select.from, select.array_joins) = sources;
@@ -610,7 +608,7 @@ fn source(kind: BoxedStrategy<SourceKind>, inner: BoxedStrategy<Expr>) -> BoxedS
         any::<bool>(),
     )
         .prop_map(|(kind, alias, sample, flag)| {
-            let lateral = flag && matches!(kind, SourceKind::Query(ref query) if !matches!(query, Query::Values(_)));
+            let lateral = flag && matches!(kind, SourceKind::Query(_));
             let ordinality = flag && matches!(kind, SourceKind::Function(..));
             let (alias, columns) = match alias {
                 Some((alias, columns)) => (Some(alias), columns),
@@ -618,7 +616,13 @@ fn source(kind: BoxedStrategy<SourceKind>, inner: BoxedStrategy<Expr>) -> BoxedS
             };
             let span = Span::default();
             Join::Source(Box::new(Source {
-                kind, lateral, ordinality, alias, columns, sample, span
+                kind,
+                lateral,
+                ordinality,
+                alias,
+                columns,
+                sample,
+                span,
             }))
         })
         .boxed()
