@@ -166,7 +166,9 @@ async fn check(files: &[Vec<Document>]) {
         drop(session.query(&types("String")).await.unwrap());
         let raw = keys.iter().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(", ");
         let query = format!(
-            "select distinct_id, properties.{path} as a, a = 'x' as b, JSONExtractRaw(properties, {raw}) from events"
+            "select distinct_id, properties.{path} as a, a = 'x' as b, JSONExtractRaw(properties, {raw}),
+                JSONExtractString(properties, {raw}), JSONExtractFloat(properties, {raw}),
+                jsonb_extract_path_text(properties, {raw}) from events"
         );
         let batches: Vec<RecordBatch> =
             session.query(&query).await.unwrap().try_collect().await.unwrap();

@@ -18,6 +18,7 @@ use futures::StreamExt;
 use hedgerow_parser::ast::{Explain, ExplainFormat};
 use serde_json::{Map, Value, json};
 
+use self::names::Names;
 use super::{Params, Work};
 use crate::answer::{ResultStream, text_schema};
 use crate::error::{Error, Result};
@@ -25,6 +26,8 @@ use crate::execute::shared::{self, SharedQuery};
 use crate::functions::json::property::View;
 use crate::lower::Task;
 use crate::storage::ScannedFor;
+
+mod names;
 
 /// The name of the answer's only column, as in PostgreSQL.
 pub(super) const COLUMN: &str = "QUERY PLAN";
@@ -64,7 +67,8 @@ pub(super) async fn run(work: &Work, explain: &Explain, params: Params) -> Resul
         execution = Some((started.elapsed(), rows));
     }
     let mut shared = Vec::new();
-    let root = step(&plan.physical, explain, &mut shared);
+    let mut root = step(&plan.physical, explain, &mut shared);
+    Names::of(&plan.physical)?.explain(&mut root);
     let mut properties = properties(logical)?;
     for query in &shared {
         properties.extend(self::properties(&query.body.lock())?);

@@ -78,25 +78,32 @@ impl Adapter {
         let Some(layout) = self.layouts.get(*name).filter(|layout| layout.is_known()) else {
             return Ok(None);
         };
-        match layout.place(prefix, &read.keys) {
-            Place::Absent => {
-                let null = ScalarValue::try_new_null(read.call.return_type())?;
-                Ok(Some(Arc::new(Literal::new(null))))
-            }
-            Place::Bucket(bucket) => Ok(self.column(&bucket).map(|bucket| over(read, bucket))),
+        // Where the document itself is NULL, there is no default.
+        if read.default.is_some() && self.file.field_with_name(name)?.is_nullable() {
+            return Ok(None);
+        }
+        let answers = match layout.place(prefix, &read.keys) {
+            Place::Absent => Some(Vec::new()),
+            Place::Bucket(bucket) => self
+                .column(&bucket)
+                .and_then(|bucket| over(read, bucket))
+                .map(|answer| vec![answer]),
             Place::Columns { path, columns, bucket } => {
                 let (path, bucket) = (path.as_str(), bucket.as_str());
                 let spot = Spot { adapter: self, read, prefix, path, columns, bucket };
-                let answers = match read.view {
-                    View::Text => spot.text(),
+                match read.view {
+                    View::Text => spot.text(&[]),
+                    View::PlainText => spot.text(&[Kind::Empty]),
                     View::Number => spot.number(),
                     View::Boolean => spot.boolean(),
                     // How a value was written only the document knows.
                     View::Raw => None,
-                };
-                answers.map(|values| first_of(values, read.call.return_type())).transpose()
+                }
             }
-        }
+        };
+        let Some(mut answers) = answers else { return Ok(None) };
+        answers.extend(read.default.clone().map(|default| Arc::new(Literal::new(default)) as _));
+        Ok(Some(first_of(answers, read.call.return_type())?))
     }
 
     /// A column of the file as text; none when a foreign tool has dropped it.
@@ -125,10 +132,11 @@ struct Spot<'a> {
 type Answers = Option<Vec<Arc<dyn PhysicalExpr>>>;
 
 impl Spot<'_> {
-    fn text(&self) -> Answers {
+    /// `besides`: kinds that are no NULL to this view of text.
+    fn text(&self, besides: &[Kind]) -> Answers {
         // First the remainder: it has the text of numbers whose column has only the number.
         let all = [Kind::Text, Kind::Number, Kind::OddNumber, Kind::Boolean, Kind::Container];
-        let mut answers = self.elsewhere(&all)?;
+        let mut answers = self.elsewhere(&[&all, besides].concat())?;
         if self.columns.text {
             answers.push(self.column('s')?);
         }
@@ -177,7 +185,7 @@ impl Spot<'_> {
         if !kinds.iter().any(|kind| self.columns.elsewhere.contains(*kind)) {
             return Some(Vec::new());
         }
-        Some(vec![over(self.read, self.adapter.column(self.bucket)?)])
+        Some(vec![over(self.read, self.adapter.column(self.bucket)?)?])
     }
 }
 
@@ -197,12 +205,13 @@ fn first_of(
     case(None, when, Some(last))
 }
 
-/// The same read of another document.
-fn over(read: &Read<'_>, document: Arc<dyn PhysicalExpr>) -> Arc<dyn PhysicalExpr> {
+/// The same view of another document, NULL where that has no such value.
+fn over(read: &Read<'_>, document: Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> {
+    let udf = read.view.udf()?;
     let mut args = read.call.args().to_vec();
     args[0] = document;
-    let field = Field::new(read.call.name(), read.call.return_type().clone(), true);
-    call(Arc::new(read.call.fun().clone()), args, Arc::new(field))
+    let field = Field::new(udf.name(), read.view.returns(), true);
+    Some(call(udf, args, Arc::new(field)))
 }
 
 fn converted(

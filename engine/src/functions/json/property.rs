@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::expressions::{Column, Literal};
@@ -33,6 +34,8 @@ use crate::functions::registry;
 pub enum View {
     /// Text: strings without quotes, anything else as it is written.
     Text,
+    /// The same, with `''` for an empty string: how PostgreSQL reads it.
+    PlainText,
     /// JSON text.
     Raw,
     /// A float.
@@ -42,12 +45,13 @@ pub enum View {
 }
 
 impl View {
-    const ALL: [Self; 4] = [Self::Text, Self::Raw, Self::Number, Self::Boolean];
+    const ALL: [Self; 5] = [Self::Text, Self::PlainText, Self::Raw, Self::Number, Self::Boolean];
 
     /// The function that reads it.
     pub const fn function(self) -> &'static str {
         match self {
             Self::Text => "__property",
+            Self::PlainText => "jsonb_extract_path_text",
             Self::Raw => "__propertyRaw",
             Self::Number => "__propertyNumber",
             Self::Boolean => "__propertyBoolean",
@@ -56,7 +60,25 @@ impl View {
 
     /// The view that a function of this name reads.
     pub fn of_function(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|view| view.function() == name)
+        match name {
+            "JSONExtractString" => Some(Self::Text),
+            "JSONExtractFloat" => Some(Self::Number),
+            _ => Self::ALL.into_iter().find(|view| view.function() == name),
+        }
+    }
+
+    /// The function that reads it, as DataFusion wants it.
+    pub fn udf(self) -> Option<Arc<ScalarUDF>> {
+        Some(Adapter::udf(registry().get(self.function())?, Span::default()))
+    }
+
+    /// The type that it gives.
+    pub fn returns(self) -> DataType {
+        match self {
+            Self::Text | Self::PlainText | Self::Raw => DataType::Utf8View,
+            Self::Number => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+        }
     }
 }
 
@@ -195,6 +217,8 @@ const fn converting(
 /// A property read in a physical plan.
 pub struct Read<'e> {
     pub view: View,
+    /// What ClickHouse's functions give instead of NULL.
+    pub default: Option<ScalarValue>,
     /// The JSON column.
     pub column: &'e Column,
     /// The path: its keys, where it has nothing but keys.
@@ -211,7 +235,12 @@ pub fn read_of(expr: &dyn PhysicalExpr) -> Option<Read<'_>> {
     let column = json.downcast_ref::<Column>()?;
     let keys = path.iter().map(|step| step.downcast_ref::<Literal>()?.value().try_as_str()?);
     let keys = keys.collect::<Option<Vec<_>>>()?;
-    Some(Read { view, column, keys, call })
+    let default = match call.fun().name() {
+        "JSONExtractString" => Some(ScalarValue::Utf8View(Some(String::new()))),
+        "JSONExtractFloat" => Some(ScalarValue::Float64(Some(0.0))),
+        _ => None,
+    };
+    Some(Read { view, default, column, keys, call })
 }
 
 /// The path that the constant arguments from `first` on spell.

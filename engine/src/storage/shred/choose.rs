@@ -114,7 +114,7 @@ fn tally(document: &str, path: &mut Vec<String>, tallies: &mut BTreeMap<Vec<Stri
             Kind::Container if path.len() < DEPTH_MAX && raw.starts_with('{') => {
                 tally(raw, path, tallies);
             }
-            Kind::Null | Kind::Container => {}
+            Kind::Null | Kind::Empty | Kind::Container => {}
         }
         path.pop();
     }

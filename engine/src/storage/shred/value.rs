@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    /// JSON null and `""`, which every view reads as NULL.
     Null,
+    /// `""`, which HogQL reads as NULL.
+    Empty,
     Text,
     /// A number that a float gives back as it is written.
     Number,
@@ -41,7 +42,8 @@ impl Kinds {
 /// The kind of a well-formed JSON value.
 pub(super) fn kind_of(raw: &str) -> Kind {
     match raw.as_bytes() {
-        b"null" | b"\"\"" => Kind::Null,
+        b"null" => Kind::Null,
+        b"\"\"" => Kind::Empty,
         [b'"', ..] => Kind::Text,
         [b'{' | b'[', ..] => Kind::Container,
         [b't' | b'f', ..] => Kind::Boolean,

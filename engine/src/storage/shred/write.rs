@@ -171,6 +171,7 @@ impl Shredder {
             }
             // Reads as if it were not there.
             Kind::Null => Some(()),
+            Kind::Empty => None,
             Kind::Text => leaf.text.as_mut().map(|column| {
                 let content = scan::unescape(&raw[1..raw.len() - 1]);
                 pad(column.len(), row, || column.append_null());
