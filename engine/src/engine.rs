@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::execute::fill::Planner;
-use crate::execute::order;
+use crate::execute::{leaves, order};
 use crate::session::{Session, SessionOptions};
 use crate::storage::{Definitions, EventStore, Location, ProjectId};
 
@@ -86,6 +86,7 @@ impl Engine {
             .with_runtime_env(runtime)
             .with_default_features()
             .with_query_planner(Arc::new(Planner))
+            .with_optimizer_rules(leaves::rules())
             .with_physical_optimizer_rules(order::rules())
             .build();
         let query_runtime = Builder::new_multi_thread()

@@ -1,6 +1,7 @@
 //! Logical plan to a stream of batches, on the engine's own threads.
 
 pub(crate) mod fill;
+pub(crate) mod leaves;
 pub(crate) mod order;
 pub(crate) mod shared;
 

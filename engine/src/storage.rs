@@ -4,6 +4,7 @@
 //! small file per project), `events/` (one table with the events of all projects),
 //! `definitions/` (the views and tables that users made) and `tables/` (the rows of those tables).
 
+mod adapt;
 mod definitions;
 mod durable;
 mod guard;
@@ -15,6 +16,7 @@ mod properties;
 mod reader;
 mod scan;
 mod schema;
+mod shred;
 mod tables;
 mod writer;
 
@@ -51,6 +53,7 @@ pub(crate) use crate::storage::schema::{
     DISTINCT_ID_HASH, EVENT, GROUP_COUNT, STATISTICS_COLUMNS, TEAM_ID, TIMESTAMP, UUID,
     distinct_id_hash,
 };
+pub(crate) use crate::storage::shred::{SHREDDED_KEY, is_property_column};
 pub(crate) use crate::storage::tables::stored;
 pub(crate) use crate::storage::writer::PartWriter;
 

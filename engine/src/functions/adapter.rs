@@ -13,8 +13,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use hedgerow_parser::Span;
 
@@ -119,6 +119,17 @@ impl ScalarUDFImpl for Adapter {
             Nulls::Absorb => false,
         };
         Ok(Arc::new(self.returns.resolve(&facts)?.to_field(self.function.name, nullable)))
+    }
+
+    fn placement(&self, args: &[ExpressionPlacement]) -> ExpressionPlacement {
+        let read = |(place, arg): (usize, &ExpressionPlacement)| match place {
+            0 => *arg == ExpressionPlacement::Column,
+            _ => *arg == ExpressionPlacement::Literal,
+        };
+        match self.function.towards_leaves && args.iter().enumerate().all(read) {
+            true => ExpressionPlacement::MoveTowardsLeafNodes,
+            false => ExpressionPlacement::KeepInPlace,
+        }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {

@@ -34,6 +34,8 @@ pub struct Function {
     pub variadic: bool,
     pub body: Body,
     pub volatility: Volatility,
+    /// Cheaper where the data is: scans may answer it, so plans compute it right above them.
+    pub towards_leaves: bool,
     /// One sentence, then what is worth knowing.
     pub doc: &'static str,
     /// Calls and what they give, as `toString` shows it; `error: …` for what is refused.
@@ -177,6 +179,7 @@ impl Function {
             variadic: false,
             body,
             volatility: Volatility::Immutable,
+            towards_leaves: false,
             doc: "",
             examples: &[],
             prepare: None,
@@ -264,6 +267,13 @@ impl Function {
         if let Body::Scalar { kernel, returns, .. } = self.body {
             self.body = Body::Scalar { kernel, returns, nulls };
         }
+        self
+    }
+
+    /// Scans may answer calls on columns and constants.
+    #[must_use]
+    pub const fn towards_leaves(mut self) -> Self {
+        self.towards_leaves = true;
         self
     }
 

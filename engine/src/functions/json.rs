@@ -55,6 +55,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .optional(1)
     .variadic()
+    .towards_leaves()
     .doc("The value at a path as text, other values as they are written; '' if none or null.")
     .examples(&[
         ("JSONExtractString('{\"a\":\"x\"}', 'a')", "x"),
@@ -78,7 +79,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |found: Option<&str>| Some(float(found)),
         "The number at a path; 0 if there is none.",
         ("JSONExtractFloat('{\"a\":5.5}', 'a')", "5.5")
-    ),
+    )
+    .towards_leaves(),
     at_path!(
         "JSONExtractBool",
         Returns::Bool,

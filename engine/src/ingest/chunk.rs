@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::error::Result;
 use crate::ingest::source::{Format, Input, Opened, invalid, open, read_error};
+use crate::storage::{SHREDDED_KEY, is_property_column};
 
 /// A run of records of one input.
 #[derive(Debug)]
@@ -177,10 +179,21 @@ impl<R: Read> Read for LimitedRecords<R> {
     }
 }
 
+/// All columns but those that repeat what the documents of a file of ours say.
+fn documents_only(builder: &ParquetRecordBatchReaderBuilder<File>) -> ProjectionMask {
+    let is_ours = builder.schema().metadata().contains_key(SHREDDED_KEY);
+    let fields = builder.schema().fields().iter().enumerate();
+    let kept = fields.filter(|(_, field)| !(is_ours && is_property_column(field.name())));
+    ProjectionMask::roots(builder.parquet_schema(), kept.map(|(place, _)| place))
+}
+
 fn read_parquet(name: &str, file: File, send: Send<'_>) -> Result<bool> {
     let error = |error: &dyn std::fmt::Display| invalid(format!("cannot read {name}: {error}"));
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(|builder| builder.with_batch_size(PARQUET_ROWS).build())
+        .and_then(|builder| {
+            let documents = documents_only(&builder);
+            builder.with_projection(documents).with_batch_size(PARQUET_ROWS).build()
+        })
         .map_err(|cause| error(&cause))?;
     let mut first = 1;
     for batch in reader {

@@ -11,6 +11,8 @@ use crate::storage::{DISTINCT_ID_HASH, EVENT, PartWriter, TIMESTAMP, UUID};
 
 /// Rows handed to the Parquet writer at a time.
 const WRITE_ROWS: usize = 8192;
+/// Rows by which a file chooses the properties that get columns.
+const SAMPLE_ROWS: usize = 8192;
 
 /// A row's sort key and its place. The order of the fields is the order of the rows; all rows
 /// belong to one project.
@@ -30,9 +32,12 @@ pub(super) fn write_sorted(batches: &[RecordBatch]) -> Result<PartWriter> {
     let mut rows = collect_rows(batches)?;
     rows.sort_unstable();
     let batches: Vec<&RecordBatch> = batches.iter().collect();
-    let mut writer = PartWriter::new()?;
+    let place = |row: &Row| (row.batch as usize, row.row as usize);
+    let sample: Vec<_> =
+        rows.iter().step_by(rows.len().div_ceil(SAMPLE_ROWS).max(1)).map(place).collect();
+    let mut writer = PartWriter::new(&[interleave_record_batch(&batches, &sample)?])?;
     for run in rows.chunks(WRITE_ROWS) {
-        let places: Vec<_> = run.iter().map(|row| (row.batch as usize, row.row as usize)).collect();
+        let places: Vec<_> = run.iter().map(place).collect();
         writer.write(&interleave_record_batch(&batches, &places)?)?;
     }
     Ok(writer)

@@ -1,24 +1,23 @@
 //! Access into values: JSON properties, tuple elements, array items, map entries.
 //!
-//! Every read of a property goes through one function, `__property`, so that the store can
-//! answer it from a column of its own where it has one. A key of the events' own properties is
+//! Every read of a property is a call of a function of `functions/json/property.rs`, so that the
+//! store can answer it from a column of its own where it has one. A key of the events' own properties is
 //! read as the type that the catalogue or the session gives it.
 
 use datafusion::common::ExprSchema;
-use datafusion::logical_expr::{Expr, case, lit};
+use datafusion::logical_expr::Expr;
 use hedgerow_parser::{Span, ast};
 
 use super::expr::Lowering;
 use crate::answer::Notice;
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::Typed;
+use crate::functions::json::property::View;
 use crate::storage::PROPERTY_TYPES;
 use crate::types::Type;
 use crate::types::property::PropertyType;
 
 /// The function that reads a property: JSON text, then the path as constants.
-const PROPERTY: &str = "__property";
-
 /// Walks from a value down the remaining parts of a dotted name.
 pub(super) fn walk(
     lowering: &mut Lowering<'_, '_>,
@@ -95,21 +94,17 @@ fn read(
     span: Span,
 ) -> Result<Typed> {
     let ty = property_type(lowering, &json, &keys);
+    let view = match ty {
+        PropertyType::String | PropertyType::DateTime => View::Text,
+        PropertyType::Numeric => View::Number,
+        PropertyType::Boolean => View::Boolean,
+    };
     let mut args = vec![json];
     args.extend(keys);
-    let text = lowering.call_scalar(PROPERTY, args, span)?;
+    let value = lowering.call_scalar(view.function(), args, span)?;
     match ty {
-        PropertyType::String => Ok(text),
-        PropertyType::Numeric => lowering.call_scalar("toFloat", vec![text], span),
-        PropertyType::DateTime => lowering.call_scalar("toDateTime", vec![text], span),
-        PropertyType::Boolean => {
-            let word = |word| Typed::text(word, span).expr;
-            let expr = case(text.expr)
-                .when(word("true"), lit(true))
-                .when(word("false"), lit(false))
-                .end()?;
-            Ok(Typed::new(expr, Type::Bool, span))
-        }
+        PropertyType::DateTime => lowering.call_scalar("toDateTime", vec![value], span),
+        _ => Ok(value),
     }
 }
 

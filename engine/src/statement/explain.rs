@@ -18,12 +18,16 @@ use futures::StreamExt;
 use hedgerow_parser::ast::{Explain, ExplainFormat};
 use serde_json::{Map, Value, json};
 
+use self::names::Names;
 use super::{Params, Work};
 use crate::answer::{ResultStream, text_schema};
 use crate::error::{Error, Result};
 use crate::execute::shared::{self, SharedQuery};
+use crate::functions::json::property::View;
 use crate::lower::Task;
 use crate::storage::ScannedFor;
+
+mod names;
 
 /// The name of the answer's only column, as in PostgreSQL.
 pub(super) const COLUMN: &str = "QUERY PLAN";
@@ -63,7 +67,8 @@ pub(super) async fn run(work: &Work, explain: &Explain, params: Params) -> Resul
         execution = Some((started.elapsed(), rows));
     }
     let mut shared = Vec::new();
-    let root = step(&plan.physical, explain, &mut shared);
+    let mut root = step(&plan.physical, explain, &mut shared);
+    Names::of(&plan.physical)?.explain(&mut root);
     let mut properties = properties(logical)?;
     for query in &shared {
         properties.extend(self::properties(&query.body.lock())?);
@@ -251,7 +256,7 @@ fn properties(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 if let Expr::ScalarFunction(call) = expr
-                    && call.func.name().starts_with("__property")
+                    && View::of_function(call.func.name()).is_some()
                 {
                     let path = call.args.iter().skip(1).map(|part| match part {
                         Expr::Literal(value, _) => value.to_string(),

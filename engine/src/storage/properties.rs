@@ -4,19 +4,16 @@
 //! A key gets a type only when every value that the project has under it reads as that type, so
 //! that no value turns to NULL by being typed.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
 use chrono::NaiveDate;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::functions::json::scan;
 use crate::storage::ProjectId;
 use crate::storage::part::Part;
-use crate::storage::schema::{PROPERTIES, TEAM_ID};
+use crate::storage::schema::TEAM_ID;
 use crate::types::property::PropertyType;
 
 /// How often a key was seen, by what stood there.
@@ -109,23 +106,15 @@ const KEYS_MAX: usize = 1_000;
 const KEY_BYTES_MAX: usize = 200;
 
 impl PropertyCounts {
-    /// Counts the properties of events.
-    pub(crate) fn add_batch(&mut self, batch: &RecordBatch) {
-        let Some(column) = batch.column_by_name(PROPERTIES) else { return };
-        for document in column.as_string_view().iter().flatten() {
-            self.add_document(document);
-        }
+    /// Notes that a document could not be read: what cannot be read now reads as NULL later, but
+    /// keys may have gone unseen.
+    pub(crate) fn miss(&mut self) {
+        self.complete = false;
     }
 
-    fn add_document(&mut self, document: &str) {
-        if document == "{}" {
-            return;
-        }
-        let mut reader = serde_json::Deserializer::from_str(document);
-        if reader.deserialize_map(Members(self)).is_err() {
-            // What cannot be read now reads as NULL later, but keys may have gone unseen.
-            self.complete = false;
-        }
+    /// Counts a member of an event's properties: its key, and its value as it is written.
+    pub(crate) fn add(&mut self, key: &str, raw: &str) {
+        self.count(key, Kind::of(raw));
     }
 
     fn count(&mut self, key: &str, kind: Kind) {
@@ -234,6 +223,20 @@ enum Kind {
     Null,
 }
 
+impl Kind {
+    /// The kind of a well-formed JSON value.
+    fn of(raw: &str) -> Self {
+        match raw.as_bytes() {
+            [b'"', .., b'"'] => text(&scan::unescape(&raw[1..raw.len() - 1])),
+            [b'{', ..] => Self::Object,
+            [b'[', ..] => Self::Array,
+            [b't' | b'f', ..] => Self::Boolean,
+            [b'n', ..] => Self::Null,
+            _ => raw.parse().map_or(Self::LargeNumber, number),
+        }
+    }
+}
+
 /// Up to here an integer and both its neighbours are floats: none was rounded to get here.
 const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_991.0;
 
@@ -290,88 +293,19 @@ fn is_date_time(text: &str) -> bool {
     exists && (zone.is_empty() || zone == b"Z" || offset)
 }
 
-/// Counts the members of an object while they are read.
-struct Members<'c>(&'c mut PropertyCounts);
-
-impl<'de> Visitor<'de> for Members<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Key(key)) = map.next_key()? {
-            let kind = map.next_value()?;
-            self.0.count(&key, kind);
-        }
-        Ok(())
-    }
-}
-
-/// A key, borrowed unless it has escapes.
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyKind)
-    }
-}
-
-struct AnyKind;
-
-impl<'de> Visitor<'de> for AnyKind {
-    type Value = Kind;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Kind, E> {
-        Ok(Kind::Boolean)
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
-        Ok(number(value as f64))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
-        Ok(number(value as f64))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
-        Ok(number(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
-        Ok(text(value))
-    }
-
-    fn visit_unit<E>(self) -> Result<Kind, E> {
-        Ok(Kind::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Kind, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Kind::Array)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Kind::Object)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::time::{Order, Zone, parse_datetime};
 
+    fn add_document(counts: &mut PropertyCounts, document: &str) {
+        assert!(scan::members(document, &mut |key, raw| counts.add(&scan::unescape(key), raw)));
+    }
+
     fn counts(documents: &[&str]) -> PropertyCounts {
         let mut counts = PropertyCounts::default();
         for document in documents {
-            counts.add_document(document);
+            add_document(&mut counts, document);
         }
         counts
     }
@@ -437,7 +371,7 @@ mod tests {
     fn keys_beyond_the_limit_make_a_list_incomplete() {
         let mut counts = PropertyCounts::default();
         for number in 0..=KEYS_MAX {
-            counts.add_document(&format!("{{\"k{number}\":1}}"));
+            add_document(&mut counts, &format!("{{\"k{number}\":1}}"));
         }
         assert_eq!((counts.keys.len(), counts.complete), (KEYS_MAX, false));
         assert_eq!(PropertyCounts::from_json(&counts.to_json()), Some(counts));

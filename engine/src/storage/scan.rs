@@ -28,6 +28,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 use object_store::ObjectStore;
 
+use crate::storage::adapt::Adapting;
 use crate::storage::guard::ScannedFor;
 use crate::storage::part::{Part, PartsStatistics};
 use crate::storage::schema::{
@@ -143,6 +144,7 @@ impl EventsTable {
             .with_output_ordering(ordering)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(Adapting)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{max, max_string_view, min, min_string_view};
-use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, FieldRef, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
+};
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use parquet::arrow::ArrowWriter;
@@ -21,6 +23,7 @@ use crate::storage::properties::PropertyCounts;
 use crate::storage::schema::{
     DISTINCT_ID_HASH, PROPERTIES, SORT_KEY, STATISTICS_COLUMNS, TIMESTAMP, UUID, events_schema,
 };
+use crate::storage::shred::{Choice, DOCUMENTS, Layouts, SHREDDED_KEY, Shredder};
 
 /// The key that says how a file is laid out, in its footer and in the log.
 pub(crate) const LAYOUT_KEY: &str = "hedgerow.layout";
@@ -39,20 +42,35 @@ const PAGE_ROWS: usize = 20_000;
 #[derive(Debug)]
 pub(crate) struct PartWriter {
     parquet: ArrowWriter<Vec<u8>>,
+    /// By the column whose documents they cut.
+    shredders: Vec<(&'static str, Shredder)>,
+    schema: SchemaRef,
     statistics: PartStatistics,
     properties: PropertyCounts,
 }
 
 impl PartWriter {
-    pub(crate) fn new() -> Result<Self> {
+    /// A file whose property columns suit these rows: a sample of all of its rows.
+    pub(crate) fn new(sample: &[RecordBatch]) -> Result<Self> {
         // The Arrow schema is left out of the file: its view types are news to many readers.
         let options =
             ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
-        let schema = Arc::clone(events_schema());
-        let parquet =
-            ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(write_error)?;
+        let shredders = DOCUMENTS.map(|(name, prefix)| {
+            let columns = sample.iter().filter_map(|batch| batch.column_by_name(name));
+            let documents = columns.flat_map(|column| column.as_string_view().iter().flatten());
+            (name, Shredder::new(prefix, Choice::of(documents)))
+        });
+        let mut fields: Vec<FieldRef> = events_schema().fields().iter().cloned().collect();
+        for (_, shredder) in &shredders {
+            fields.extend(shredder.fields().into_iter().map(Arc::new));
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let parquet = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)
+            .map_err(write_error)?;
         Ok(Self {
             parquet,
+            shredders: shredders.into(),
+            schema,
             statistics: PartStatistics::default(),
             properties: PropertyCounts::default(),
         })
@@ -60,14 +78,35 @@ impl PartWriter {
 
     /// Appends rows that do not come before those already written.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.parquet.write(batch).map_err(write_error)?;
+        let mut columns = batch.columns().to_vec();
+        for (name, shredder) in &mut self.shredders {
+            let Some(documents) = batch.column_by_name(name) else { continue };
+            let counted = *name == PROPERTIES;
+            columns.extend(shredder.shred(documents.as_string_view(), |key, raw| {
+                if counted {
+                    self.properties.add(key, raw);
+                }
+            }));
+            if counted && !shredder.is_regular() {
+                self.properties.miss();
+            }
+        }
+        let whole = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        self.parquet.write(&whole).map_err(write_error)?;
         add_statistics(&mut self.statistics, batch);
-        self.properties.add_batch(batch);
         Ok(())
     }
 
     /// The whole file, and what the log says about it.
-    pub(crate) fn finish(self) -> Result<(Bytes, PartStatistics, PropertyCounts)> {
+    pub(crate) fn finish(mut self) -> Result<(Bytes, PartStatistics, PropertyCounts)> {
+        let layouts: Layouts = self
+            .shredders
+            .into_iter()
+            .filter_map(|(name, shredder)| Some((name.to_owned(), shredder.layout()?)))
+            .collect();
+        // Maps with text keys always serialise.
+        let layouts = serde_json::to_string(&layouts).unwrap_or_default();
+        self.parquet.append_key_value_metadata(KeyValue::new(SHREDDED_KEY.to_owned(), layouts));
         let bytes = self.parquet.into_inner().map_err(write_error)?;
         Ok((bytes.into(), self.statistics, self.properties))
     }

@@ -8,6 +8,7 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, lit};
 
 use crate::functions::PlanContext;
+use crate::functions::json::property::View;
 
 /// A comparison, NULL where an operand is.
 pub(super) struct Compared {
@@ -53,12 +54,7 @@ fn can_be_nan(cx: &dyn PlanContext, expr: &Expr) -> bool {
             .expr
             .get_type(cx.schema())
             .is_ok_and(|ty| ty.is_integer() || ty.is_decimal() || ty == DataType::Boolean),
-        Expr::ScalarFunction(call) => {
-            !matches!(call.args.first(), Some(Expr::ScalarFunction(inner)) if inner.name() == PROPERTY)
-        }
+        Expr::ScalarFunction(call) => call.name() != View::Number.function(),
         _ => true,
     }
 }
-
-/// Reads a property, see `functions/json/property.rs`.
-const PROPERTY: &str = "__property";

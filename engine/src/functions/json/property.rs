@@ -1,94 +1,246 @@
 //! Reading properties: the one seam between a path such as `properties.plan.name` and the way
 //! properties are stored.
 //!
-//! Lowering builds every property read with [`read`] or [`read_raw`]. What it builds is a call
-//! of an internal function with the JSON column and the constant path as arguments:
+//! Lowering builds every property read as a call of one of the functions here, with the JSON
+//! column and the path as arguments:
 //!
 //! ```text
 //! __property(properties, 'plan', 'name')
 //! ```
-//! The kernel here reads the JSON text. A rule that knows of another place for a property, such
-//! as a column of its own, recognises the call with [`path_of`] and replaces it; the meaning
-//! stays the one given here.
+//! The kernels here read the JSON text, and say what the functions mean. A file that has the
+//! property in a column of its own answers the call from there: see `storage/adapt.rs`, which
+//! finds the calls with [`read_of`].
 
-use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_plan::expressions::{Column, Literal};
 use hedgerow_parser::Span;
 
 use super::scan::{self, Step};
 use crate::error::{Error, Result};
-use crate::functions::Typed;
 use crate::functions::adapter::Adapter;
 use crate::functions::arguments::Arguments;
-use crate::functions::function::{Arg, Function, Nulls, Returns};
-use crate::types::Type;
+use crate::functions::function::{Arg, Function, Kernel, Nulls, Returns};
+use crate::functions::registry;
 
-/// The functions that stand for property reads.
-pub(in crate::functions) const FUNCTIONS: &[Function] = &[PROPERTY, PROPERTY_RAW];
-
-const PROPERTY: Function =
-    Function::scalar("__property", &[Arg::Text, Arg::Any], Returns::Text, property)
-        .variadic()
-        .nulls(Nulls::Introduce)
-        .doc(
-            "The value at a constant path as text: strings without quotes, anything else as it \
-             is written. NULL for a missing key, JSON null, an empty string, and invalid JSON.",
-        )
-        .examples(&[
-            ("__property('{\"a\":{\"b\":\"x\"}}', 'a', 'b')", "x"),
-            ("__property('{\"a\":[1, 2.50]}', 'a', 2)", "2.50"),
-            ("__property('{\"a\":\"\"}', 'a')", "NULL"),
-        ]);
-
-const PROPERTY_RAW: Function =
-    Function::scalar("__property_raw", &[Arg::Text, Arg::Any], Returns::Json, property_raw)
-        .variadic()
-        .nulls(Nulls::Introduce)
-        .doc("The value at a constant path as JSON text. NULL where it is missing or null.")
-        .examples(&[("__property_raw('{\"a\":\"x\"}', 'a')", "\"x\"")]);
-
-/// The property at a path of a JSON value, as text; NULL when missing, null or empty.
-pub fn read(json: Typed, path: &[Step<'_>], span: Span) -> Typed {
-    call(&PROPERTY, json, path, Type::String, span)
+/// As what a property is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Text: strings without quotes, anything else as it is written.
+    Text,
+    /// The same, with `''` for an empty string: how PostgreSQL reads it.
+    PlainText,
+    /// JSON text.
+    Raw,
+    /// A float.
+    Number,
+    /// A boolean.
+    Boolean,
 }
 
-/// The property at a path of a JSON value, as JSON text; NULL when missing or null.
-pub fn read_raw(json: Typed, path: &[Step<'_>], span: Span) -> Typed {
-    call(&PROPERTY_RAW, json, path, Type::Json, span)
-}
+impl View {
+    const ALL: [Self; 5] = [Self::Text, Self::PlainText, Self::Raw, Self::Number, Self::Boolean];
 
-/// The JSON value and the path of a property read; none for other expressions.
-pub fn path_of(expr: &Expr) -> Option<(&Expr, Vec<Step<'_>>)> {
-    let Expr::ScalarFunction(call) = expr else { return None };
-    if call.func.name() != PROPERTY.name {
-        return None;
+    /// The function that reads it.
+    pub const fn function(self) -> &'static str {
+        match self {
+            Self::Text => "__property",
+            Self::PlainText => "jsonb_extract_path_text",
+            Self::Raw => "__propertyRaw",
+            Self::Number => "__propertyNumber",
+            Self::Boolean => "__propertyBoolean",
+        }
     }
-    let (json, path) = call.args.split_first()?;
-    let step = |arg| match arg {
-        &Expr::Literal(ScalarValue::Int64(Some(index)), _) => Some(Step::Index(index)),
-        Expr::Literal(value, _) => Some(Step::Key(Cow::Borrowed(value.try_as_str()??))),
+
+    /// The view that a function of this name reads.
+    pub fn of_function(name: &str) -> Option<Self> {
+        match name {
+            "JSONExtractString" => Some(Self::Text),
+            "JSONExtractFloat" => Some(Self::Number),
+            _ => Self::ALL.into_iter().find(|view| view.function() == name),
+        }
+    }
+
+    /// The function that reads it, as DataFusion wants it.
+    pub fn udf(self) -> Option<Arc<ScalarUDF>> {
+        Some(Adapter::udf(registry().get(self.function())?, Span::default()))
+    }
+
+    /// The type that it gives.
+    pub fn returns(self) -> DataType {
+        match self {
+            Self::Text | Self::PlainText | Self::Raw => DataType::Utf8View,
+            Self::Number => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+        }
+    }
+}
+
+/// The functions that stand for property reads, and what their columns need.
+pub(in crate::functions) const FUNCTIONS: &[Function] = &[
+    reading(View::Text, Returns::Text, |args| {
+        let (documents, path) = (args.text(0), fixed_path(args)?);
+        args.texts(|row, out| {
+            let value = documents.get(row).and_then(|json| scan::find(json, &path));
+            Ok(value.and_then(|value| write_text(value, out)))
+        })
+    })
+    .doc(
+        "The value at a constant path as text: strings without quotes, anything else as it \
+         is written. NULL for a missing key, JSON null, an empty string, and invalid JSON.",
+    )
+    .examples(&[
+        ("__property('{\"a\":{\"b\":\"x\"}}', 'a', 'b')", "x"),
+        ("__property('{\"a\":[1, 2.50]}', 'a', 2)", "2.50"),
+        ("__property('{\"a\":\"\"}', 'a')", "NULL"),
+    ]),
+    reading(View::Raw, Returns::Json, |args| {
+        let (documents, path) = (args.text(0), fixed_path(args)?);
+        let find = |row| scan::find(documents.get(row)?, &path);
+        Ok(args.strs(|row| find(row).filter(|value| *value != "null")))
+    })
+    .doc("The value at a constant path as JSON text. NULL where it is missing or null.")
+    .examples(&[("__propertyRaw('{\"a\":\"x\"}', 'a')", "\"x\"")]),
+    reading(View::Number, Returns::Float, |args| {
+        let (documents, path) = (args.text(0), fixed_path(args)?);
+        let mut text = String::new();
+        Ok(args.floats(|row| {
+            text.clear();
+            write_text(scan::find(documents.get(row)?, &path)?, &mut text)?;
+            text.parse().ok()
+        }))
+    })
+    .doc("The number that the value at a constant path is, or spells. NULL for anything else.")
+    .examples(&[
+        ("__propertyNumber('{\"a\":\"1.50\"}', 'a')", "1.5"),
+        ("__propertyNumber('{\"a\":true}', 'a')", "NULL"),
+    ]),
+    reading(View::Boolean, Returns::Bool, |args| {
+        let (documents, path) = (args.text(0), fixed_path(args)?);
+        Ok(args.bools(|row| match scan::find(documents.get(row)?, &path)? {
+            "true" | "\"true\"" => Some(true),
+            "false" | "\"false\"" => Some(false),
+            _ => None,
+        }))
+    })
+    .doc("True or false, where the value at a constant path is that or spells it, else NULL.")
+    .examples(&[
+        ("__propertyBoolean('{\"a\":true}', 'a')", "true"),
+        ("__propertyBoolean('{\"a\":\"false\"}', 'a')", "false"),
+        ("__propertyBoolean('{\"a\":1}', 'a')", "NULL"),
+    ]),
+    converting(Conversion::NumberText, &[Arg::Float], Returns::Text, |args| {
+        let numbers = args.float(0);
+        args.texts(|row, out| {
+            // Writing to a String cannot fail.
+            Ok(numbers.get(row).map(|number| write!(out, "{number}").unwrap_or_default()))
+        })
+    }),
+    converting(Conversion::BooleanText, &[Arg::Bool], Returns::Text, |args| {
+        let values = args.bool(0);
+        Ok(args.strs(|row| values.get(row).map(|value| if value { "true" } else { "false" })))
+    }),
+    converting(Conversion::TextNumber, &[Arg::Text], Returns::Float, |args| {
+        let texts = args.text(0);
+        Ok(args.floats(|row| texts.get(row)?.parse().ok()))
+    }),
+    converting(Conversion::TextBoolean, &[Arg::Text], Returns::Bool, |args| {
+        let texts = args.text(0);
+        Ok(args.bools(|row| match texts.get(row)? {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }))
+    }),
+];
+
+/// A function that reads a JSON text at a constant path.
+const fn reading(view: View, returns: Returns, kernel: Kernel) -> Function {
+    Function::scalar(view.function(), &[Arg::Text, Arg::Any], returns, kernel)
+        .variadic()
+        .nulls(Nulls::Introduce)
+        .towards_leaves()
+}
+
+/// How a column of one kind of values answers a read of another view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conversion {
+    NumberText,
+    BooleanText,
+    TextNumber,
+    TextBoolean,
+}
+
+impl Conversion {
+    const fn function(self) -> &'static str {
+        match self {
+            Self::NumberText => "__numberText",
+            Self::BooleanText => "__booleanText",
+            Self::TextNumber => "__textNumber",
+            Self::TextBoolean => "__textBoolean",
+        }
+    }
+
+    /// The function as DataFusion wants it.
+    pub fn udf(self) -> Option<Arc<ScalarUDF>> {
+        let function = registry().get(self.function())?;
+        Some(Adapter::udf(function, Span::default()))
+    }
+
+    /// The type that it gives.
+    pub fn returns(self) -> DataType {
+        match self {
+            Self::NumberText | Self::BooleanText => DataType::Utf8View,
+            Self::TextNumber => DataType::Float64,
+            Self::TextBoolean => DataType::Boolean,
+        }
+    }
+}
+
+const fn converting(
+    conversion: Conversion,
+    args: &'static [Arg],
+    returns: Returns,
+    kernel: Kernel,
+) -> Function {
+    Function::scalar(conversion.function(), args, returns, kernel)
+        .nulls(Nulls::Introduce)
+        .doc("From a column of one kind of properties to the view of another.")
+}
+
+/// A property read in a physical plan.
+pub struct Read<'e> {
+    pub view: View,
+    /// What ClickHouse's functions give instead of NULL.
+    pub default: Option<ScalarValue>,
+    /// The JSON column.
+    pub column: &'e Column,
+    /// The path: its keys, where it has nothing but keys.
+    pub keys: Vec<&'e str>,
+    pub call: &'e ScalarFunctionExpr,
+}
+
+/// The property read that an expression is; none for other expressions, paths through arrays,
+/// and values that are no columns.
+pub fn read_of(expr: &dyn PhysicalExpr) -> Option<Read<'_>> {
+    let call = expr.downcast_ref::<ScalarFunctionExpr>()?;
+    let view = View::of_function(call.fun().name())?;
+    let (json, path) = call.args().split_first()?;
+    let column = json.downcast_ref::<Column>()?;
+    let keys = path.iter().map(|step| step.downcast_ref::<Literal>()?.value().try_as_str()?);
+    let keys = keys.collect::<Option<Vec<_>>>()?;
+    let default = match call.fun().name() {
+        "JSONExtractString" => Some(ScalarValue::Utf8View(Some(String::new()))),
+        "JSONExtractFloat" => Some(ScalarValue::Float64(Some(0.0))),
         _ => None,
     };
-    Some((json, path.iter().map(step).collect::<Option<_>>()?))
-}
-
-fn call(
-    function: &'static Function,
-    json: Typed,
-    path: &[Step<'_>],
-    ty: Type,
-    span: Span,
-) -> Typed {
-    let steps = path.iter().map(|step| match step {
-        Step::Key(key) => Typed::text(key.as_ref(), span).expr,
-        Step::Index(index) => Typed::int(*index, span).expr,
-    });
-    let args = std::iter::once(json.expr).chain(steps).collect();
-    Typed::new(Adapter::udf(function, span).call(args), ty, span)
+    Some(Read { view, default, column, keys, call })
 }
 
 /// The path that the constant arguments from `first` on spell.
@@ -116,19 +268,6 @@ pub(super) fn step<'a>(args: &'a Arguments<'_>, index: usize, row: usize) -> Opt
 fn fixed_path<'a>(args: &'a Arguments<'_>) -> Result<Vec<Step<'a>>> {
     let path = constant_path(args, 1..args.count());
     path.ok_or_else(|| Error::internal("the path of a property is constant"))
-}
-
-fn property(args: &Arguments<'_>) -> Result<ArrayRef> {
-    let (documents, path) = (args.text(0), fixed_path(args)?);
-    args.texts(|row, out| {
-        let value = documents.get(row).and_then(|json| scan::find(json, &path));
-        Ok(value.and_then(|value| write_text(value, out)))
-    })
-}
-
-fn property_raw(args: &Arguments<'_>) -> Result<ArrayRef> {
-    let (documents, path) = (args.text(0), fixed_path(args)?);
-    Ok(args.strs(|row| scan::find(documents.get(row)?, &path).filter(|value| *value != "null")))
 }
 
 /// Writes a value as a property reads it; none for NULL.

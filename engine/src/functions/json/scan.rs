@@ -44,6 +44,24 @@ pub fn is_valid(json: &str) -> bool {
     Scanner::new(json).document(None).is_some()
 }
 
+/// Hands over the members of an object: the key between its quotes, and the text of the value.
+/// False for anything but a well-formed object; some of its members may have been handed over.
+pub fn members<'j>(json: &'j str, member: &mut dyn FnMut(&'j str, &'j str)) -> bool {
+    let mut scanner = Scanner::new(json);
+    scanner.blank();
+    if scanner.peek() != Some(b'{') {
+        return false;
+    }
+    let complete = scanner.container(true, 0, &mut |scanner, key, _| {
+        let start = scanner.at;
+        scanner.value(None, 1)?;
+        member(key?, &json[start..scanner.at]);
+        Some(())
+    });
+    scanner.blank();
+    complete.is_some() && scanner.at == json.len()
+}
+
 /// The elements of an array, or the keys and values of an object; nothing for other values.
 pub fn entries(json: &str) -> Vec<Entry<'_>> {
     let mut scanner = Scanner::new(json);

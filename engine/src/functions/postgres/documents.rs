@@ -41,6 +41,7 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
     })
     .nulls(Nulls::Introduce)
     .variadic()
+    .towards_leaves()
     .aliases(&["json_extract_path_text"])
     .doc("The value at a path as text; NULL if there is none, or for JSON's null.")
     .examples(&[

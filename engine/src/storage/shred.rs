@@ -1,0 +1,141 @@
+//! Properties as columns: how JSON documents are cut into typed columns of a file.
+//!
+//! Each file chooses the paths that get columns of their own, so nothing ever needs to be filled
+//! in afterwards. Beside the document itself a file has, for each of its documents' columns,
+//!
+//! ```text
+//! <prefix>s__<path>  text      the strings at the path, unescaped; never ''
+//! <prefix>n__<path>  double    the numbers
+//! <prefix>b__<path>  boolean   the booleans
+//! <prefix>rem_0F     text      an object with the other members whose keys hash to 0F
+//! ```
+//! What a column cannot give back as it was written (`1.0` is not the text of any float) stands
+//! in the remainder too, and the file's footer says under [`SHREDDED_KEY`] of which kinds such
+//! values are. Members that hold an object or an array always stand in the remainder, whole; their
+//! members may have columns besides.
+
+mod choose;
+mod value;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use choose::Choice;
+pub(crate) use value::{Kind, Kinds};
+pub(crate) use write::Shredder;
+
+use super::schema::PROPERTIES;
+
+/// The key of a footer under which the layouts of its documents are.
+pub(crate) const SHREDDED_KEY: &str = "hedgerow.shredded";
+/// Keys of the remainder are spread over so many columns.
+const BUCKETS: u64 = 16;
+/// Layouts written here.
+const VERSION: u32 = 1;
+
+/// The columns that hold documents, and what the names of their columns begin with.
+pub(crate) const DOCUMENTS: [(&str, &str); 2] =
+    [(PROPERTIES, "__p_"), ("person_properties", "__pp_")];
+
+/// The layouts of a file, by the name of the column that holds the documents.
+pub(crate) type Layouts = BTreeMap<String, Layout>;
+
+/// How the documents of one column are laid out in one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Layout {
+    version: u32,
+    /// The paths with columns of their own, spelled by [`spell`].
+    paths: BTreeMap<String, Columns>,
+    /// The keys in the remainder; none when they are too many to be listed.
+    rest: Option<BTreeSet<String>>,
+}
+
+/// The columns of one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Columns {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) text: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) number: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) boolean: bool,
+    /// Values of these kinds are in the remainder.
+    #[serde(default, skip_serializing_if = "Kinds::is_empty")]
+    pub(crate) elsewhere: Kinds,
+}
+
+/// Where a file has the values of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In columns of their own, and in the remainder what they leave out.
+    Columns { path: String, columns: Columns, bucket: String },
+    /// In the remainder.
+    Bucket(String),
+    /// Nowhere.
+    Absent,
+}
+
+impl Layout {
+    /// Where the values at a path of keys are, in the documents of the column with this prefix.
+    pub(crate) fn place(&self, prefix: &str, path: &[&str]) -> Place {
+        let [key, ..] = path else { return Place::Absent };
+        let bucket = bucket_column(prefix, bucket_of(key));
+        let spelled = spell(path.iter().copied());
+        if let Some(columns) = self.paths.get(&spelled) {
+            return Place::Columns { path: spelled, columns: *columns, bucket };
+        }
+        match &self.rest {
+            Some(rest) if !rest.contains(*key) => Place::Absent,
+            _ => Place::Bucket(bucket),
+        }
+    }
+
+    /// False for a layout of a version that is not known here.
+    pub(crate) fn is_known(&self) -> bool {
+        self.version == VERSION
+    }
+}
+
+/// A path as the end of a column's name: keys joined by dots. Of other characters only letters,
+/// digits, `$`, `_`, `-` and `/` stand for themselves; Delta forbids some in names, and Parquet
+/// paths are joined by dots.
+fn spell<'k>(path: impl IntoIterator<Item = &'k str>) -> String {
+    let mut spelled = String::new();
+    for (place, key) in path.into_iter().enumerate() {
+        spelled.push_str(if place > 0 { "." } else { "" });
+        for character in key.chars() {
+            if character.is_alphanumeric() || "$_-/".contains(character) {
+                spelled.push(character);
+            } else {
+                let mut bytes = [0; 4];
+                for byte in character.encode_utf8(&mut bytes).bytes() {
+                    // Writing to a String cannot fail.
+                    let _ = write!(spelled, "%{byte:02X}");
+                }
+            }
+        }
+    }
+    spelled
+}
+
+/// The remainder column of a key.
+fn bucket_of(key: &str) -> usize {
+    (twox_hash::XxHash3_64::oneshot(key.as_bytes()) % BUCKETS) as usize
+}
+
+fn bucket_column(prefix: &str, bucket: usize) -> String {
+    format!("{prefix}rem_{bucket:02X}")
+}
+
+/// True for the names of the columns that documents are cut into.
+pub(crate) fn is_property_column(name: &str) -> bool {
+    DOCUMENTS.iter().any(|(_, prefix)| name.starts_with(prefix))
+}
+
+/// The name of a path's column for one kind of values: `s`, `n` or `b`.
+pub(crate) fn column_name(prefix: &str, kind: char, path: &str) -> String {
+    format!("{prefix}{kind}__{path}")
+}

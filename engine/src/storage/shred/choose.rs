@@ -1,0 +1,121 @@
+//! Which paths of a file's documents get columns of their own.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::value::{Kind, kind_of};
+use super::{Columns, spell};
+use crate::functions::json::scan;
+
+/// Paths with columns in one file: each costs a little in the footer and for each row group.
+const PATHS_MAX: usize = 192;
+/// Longer paths stay in the remainder.
+const PATH_BYTES_MAX: usize = 200;
+/// Members of members of members are as deep as columns go.
+const DEPTH_MAX: usize = 3;
+/// Of a thousand sampled documents so many must have a path.
+const PRESENCE_MIN_PER_MILLE: usize = 1;
+/// A kind gets a column of its own when of twenty values at least one is of it.
+const SHARE_MIN: usize = 20;
+
+/// How often the values at a path were of each kind.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    text: usize,
+    number: usize,
+    boolean: usize,
+}
+
+impl Tally {
+    fn total(self) -> usize {
+        self.text + self.number + self.boolean
+    }
+
+    /// The columns for these values.
+    fn columns(self) -> Columns {
+        let pays = |count: usize| count * SHARE_MIN >= self.total() && count > 0;
+        Columns {
+            text: pays(self.text),
+            number: pays(self.number),
+            boolean: pays(self.boolean),
+            ..Columns::default()
+        }
+    }
+}
+
+/// The chosen paths as a tree of their keys: what a shredder follows through a document.
+#[derive(Debug, Default)]
+pub(crate) struct Choice {
+    /// The first is the document itself; the others are numbered by their places here.
+    pub(super) nodes: Vec<Node>,
+}
+
+/// A key on a chosen path.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) members: HashMap<Box<str>, usize>,
+    /// The path that ends here, spelled, and its columns.
+    pub(super) path: Option<(String, Columns)>,
+}
+
+impl Choice {
+    /// Chooses by a sample of the documents.
+    pub(crate) fn of<'d>(sample: impl Iterator<Item = &'d str>) -> Self {
+        let mut tallies: BTreeMap<Vec<String>, Tally> = BTreeMap::new();
+        let mut documents = 0;
+        for document in sample {
+            documents += 1;
+            tally(document, &mut Vec::new(), &mut tallies);
+        }
+        let least = (documents * PRESENCE_MIN_PER_MILLE / 1000).max(1);
+        let fits = |path: &[String]| path.iter().map(String::len).sum::<usize>() <= PATH_BYTES_MAX;
+        let mut candidates: Vec<_> = tallies
+            .into_iter()
+            .filter(|(path, tally)| tally.total() >= least && fits(path))
+            .collect();
+        // The sort is stable: among equals the order of the paths decides.
+        candidates.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.total()));
+        candidates.truncate(PATHS_MAX);
+        let mut choice = Self { nodes: vec![Node::default()] };
+        for (path, tally) in candidates {
+            choice.add(&path, tally.columns());
+        }
+        choice
+    }
+
+    fn add(&mut self, path: &[String], columns: Columns) {
+        let mut at = 0;
+        for key in path {
+            at = match self.nodes[at].members.get(key.as_str()) {
+                Some(next) => *next,
+                None => {
+                    let next = self.nodes.len();
+                    self.nodes.push(Node::default());
+                    self.nodes[at].members.insert(key.as_str().into(), next);
+                    next
+                }
+            };
+        }
+        self.nodes[at].path = Some((spell(path.iter().map(String::as_str)), columns));
+    }
+}
+
+/// Counts the values of an object, and of the objects in it.
+fn tally(document: &str, path: &mut Vec<String>, tallies: &mut BTreeMap<Vec<String>, Tally>) {
+    for (key, raw) in scan::entries(document) {
+        let Some(key) = key else { return };
+        path.push(key.into_owned());
+        let mut count = |pick: fn(&mut Tally) -> &mut usize| {
+            *pick(tallies.entry(path.clone()).or_default()) += 1;
+        };
+        match kind_of(raw) {
+            Kind::Text => count(|tally| &mut tally.text),
+            Kind::Number | Kind::OddNumber => count(|tally| &mut tally.number),
+            Kind::Boolean => count(|tally| &mut tally.boolean),
+            Kind::Container if path.len() < DEPTH_MAX && raw.starts_with('{') => {
+                tally(raw, path, tallies);
+            }
+            Kind::Null | Kind::Empty | Kind::Container => {}
+        }
+        path.pop();
+    }
+}

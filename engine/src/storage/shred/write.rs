@@ -1,0 +1,306 @@
+//! Documents → columns.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, StringBuilder, StringViewArray,
+};
+use arrow::datatypes::{DataType, Field};
+
+use super::choose::{Choice, Node};
+use super::value::{Kind, Kinds, kind_of};
+use super::{BUCKETS, Columns, Layout, VERSION, bucket_column, bucket_of, column_name};
+use crate::functions::json::scan;
+
+/// Keys of the remainder listed in a footer; with more, any key may be there.
+const REST_KEYS_MAX: usize = 2_000;
+
+/// Cuts the documents of one file into columns, batch by batch.
+#[derive(Debug)]
+pub(crate) struct Shredder {
+    prefix: &'static str,
+    choice: Choice,
+    /// By the number of the node; none for nodes where no path ends.
+    leaves: Vec<Option<Leaf>>,
+    buckets: Vec<StringBuilder>,
+    /// The members of the row at hand that belong into the remainder, by bucket.
+    members: Vec<String>,
+    rest: Rest,
+    /// False once a document was not a well-formed object.
+    regular: bool,
+}
+
+/// Keys in the remainder.
+#[derive(Debug, Default)]
+struct Rest {
+    keys: HashSet<Box<str>>,
+    overflowed: bool,
+}
+
+impl Rest {
+    fn insert(&mut self, key: &str) {
+        if self.overflowed || self.keys.contains(key) {
+            return;
+        }
+        self.overflowed = self.keys.len() >= REST_KEYS_MAX;
+        self.keys.insert(key.into());
+    }
+}
+
+/// A path with columns.
+#[derive(Debug)]
+struct Leaf {
+    path: String,
+    text: Option<StringBuilder>,
+    number: Option<Float64Builder>,
+    boolean: Option<BooleanBuilder>,
+    elsewhere: Kinds,
+    /// It is a single key, so that its values are members of the remainder.
+    is_top: bool,
+}
+
+/// A member of a document: its key as it is written, and its value.
+type Member<'d> = (&'d str, &'d str);
+
+/// What a document holds at a chosen path; of members with equal keys the last one.
+#[derive(Debug, Clone, Copy)]
+struct Found<'d> {
+    member: Member<'d>,
+    repeated: bool,
+}
+
+impl Shredder {
+    /// For the documents of the column whose columns' names begin with `prefix`.
+    pub(crate) fn new(prefix: &'static str, choice: Choice) -> Self {
+        let mut leaves: Vec<_> =
+            choice.nodes.iter().map(|node| node.path.as_ref().map(Leaf::new)).collect();
+        for node in choice.nodes[0].members.values() {
+            if let Some(leaf) = &mut leaves[*node] {
+                leaf.is_top = true;
+            }
+        }
+        let buckets = usize::try_from(BUCKETS).unwrap_or_default();
+        Self {
+            prefix,
+            leaves,
+            choice,
+            buckets: (0..buckets).map(|_| StringBuilder::new()).collect(),
+            members: vec![String::new(); buckets],
+            rest: Rest::default(),
+            regular: true,
+        }
+    }
+
+    /// The columns that it fills.
+    pub(crate) fn fields(&self) -> Vec<Field> {
+        let mut fields = Vec::new();
+        for leaf in self.leaves.iter().flatten() {
+            let mut add = |wanted: bool, kind: char, ty: DataType| {
+                if wanted {
+                    fields.push(Field::new(column_name(self.prefix, kind, &leaf.path), ty, true));
+                }
+            };
+            add(leaf.text.is_some(), 's', DataType::Utf8);
+            add(leaf.number.is_some(), 'n', DataType::Float64);
+            add(leaf.boolean.is_some(), 'b', DataType::Boolean);
+        }
+        let buckets = (0..self.buckets.len()).map(|bucket| bucket_column(self.prefix, bucket));
+        fields.extend(buckets.map(|name| Field::new(name, DataType::Utf8, true)));
+        fields
+    }
+
+    /// The columns of these documents, in the order of [`Self::fields`]. `seen` is told of every
+    /// member of every document: its key and its value.
+    pub(crate) fn shred(
+        &mut self,
+        documents: &StringViewArray,
+        mut seen: impl FnMut(&str, &str),
+    ) -> Vec<ArrayRef> {
+        let mut found: Vec<Option<Found<'_>>> = vec![None; self.choice.nodes.len()];
+        for (row, document) in documents.iter().enumerate() {
+            let Some(document) = document.filter(|document| *document != "{}") else {
+                self.end_row();
+                continue;
+            };
+            self.walk(document, &mut found, &mut seen);
+            for (node, found) in found.iter_mut().enumerate() {
+                if let Some(found) = found.take() {
+                    self.store(node, found, row);
+                }
+            }
+            self.end_row();
+        }
+        self.finish_batch(documents.len())
+    }
+
+    /// Finds the members on chosen paths, and puts all others into the remainder.
+    fn walk<'d>(
+        &mut self,
+        document: &'d str,
+        found: &mut [Option<Found<'d>>],
+        seen: &mut impl FnMut(&str, &str),
+    ) {
+        let Self { choice, members, rest, .. } = self;
+        let complete = scan::members(document, &mut |raw_key, raw| {
+            let key = scan::unescape(raw_key);
+            seen(&key, raw);
+            let node = choice.nodes[0].members.get(key.as_ref()).copied();
+            let kept = node.is_some_and(|node| choice.nodes[node].path.is_some());
+            if !kept || raw.starts_with(['{', '[']) {
+                rest.insert(&key);
+                add_member(&mut members[bucket_of(&key)], (raw_key, raw));
+            }
+            if let Some(node) = node {
+                follow(&choice.nodes, node, (raw_key, raw), found);
+            }
+        });
+        self.regular &= complete;
+    }
+
+    /// Stores the value of a path.
+    fn store(&mut self, node: usize, found: Found<'_>, row: usize) {
+        let Some(leaf) = &mut self.leaves[node] else { return };
+        let Found { member: (raw_key, raw), repeated } = found;
+        let kind = kind_of(raw);
+        let stored = match kind {
+            // The whole is in the remainder already.
+            Kind::Container => {
+                leaf.elsewhere.insert(kind);
+                return;
+            }
+            // Reads as if it were not there.
+            Kind::Null => Some(()),
+            Kind::Empty => None,
+            Kind::Text => leaf.text.as_mut().map(|column| {
+                let content = scan::unescape(&raw[1..raw.len() - 1]);
+                pad(column.len(), row, || column.append_null());
+                column.append_value(content);
+            }),
+            Kind::Number | Kind::OddNumber => leaf.number.as_mut().map(|column| {
+                column.append_nulls(row - column.len());
+                column.append_option(raw.parse().ok());
+            }),
+            Kind::Boolean => leaf.boolean.as_mut().map(|column| {
+                column.append_nulls(row - column.len());
+                column.append_value(raw == "true");
+            }),
+        };
+        // The remainder may have an earlier member with the same key: the last one counts.
+        if stored.is_some() && kind != Kind::OddNumber && !repeated {
+            return;
+        }
+        leaf.elsewhere.insert(kind);
+        if leaf.is_top {
+            let key = scan::unescape(raw_key);
+            self.rest.insert(&key);
+            add_member(&mut self.members[bucket_of(&key)], (raw_key, raw));
+        }
+    }
+
+    /// Writes the remainder of a row.
+    fn end_row(&mut self) {
+        for (members, column) in self.members.iter_mut().zip(&mut self.buckets) {
+            if members.is_empty() {
+                column.append_null();
+            } else {
+                members.push('}');
+                column.append_value(members.as_str());
+                members.clear();
+            }
+        }
+    }
+
+    fn finish_batch(&mut self, rows: usize) -> Vec<ArrayRef> {
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        for leaf in self.leaves.iter_mut().flatten() {
+            if let Some(column) = &mut leaf.text {
+                pad(column.len(), rows, || column.append_null());
+                arrays.push(Arc::new(column.finish()));
+            }
+            if let Some(column) = &mut leaf.number {
+                column.append_nulls(rows - column.len());
+                arrays.push(Arc::new(column.finish()));
+            }
+            if let Some(column) = &mut leaf.boolean {
+                column.append_nulls(rows - column.len());
+                arrays.push(Arc::new(column.finish()));
+            }
+        }
+        arrays.extend(self.buckets.iter_mut().map(|bucket| Arc::new(bucket.finish()) as ArrayRef));
+        arrays
+    }
+
+    /// True while every document was a well-formed object.
+    pub(crate) fn is_regular(&self) -> bool {
+        self.regular
+    }
+
+    /// What the footer says; none when the documents themselves have to be read.
+    pub(crate) fn layout(self) -> Option<Layout> {
+        let leaves = self.leaves.into_iter().flatten();
+        let paths: BTreeMap<_, _> =
+            leaves.map(|leaf| (leaf.path.clone(), leaf.columns())).collect();
+        let Rest { keys, overflowed } = self.rest;
+        let rest = (!overflowed).then(|| keys.into_iter().map(String::from).collect());
+        self.regular.then_some(Layout { version: VERSION, paths, rest })
+    }
+}
+
+impl Leaf {
+    fn new((path, columns): &(String, Columns)) -> Self {
+        Self {
+            path: path.clone(),
+            text: columns.text.then(StringBuilder::new),
+            number: columns.number.then(Float64Builder::new),
+            boolean: columns.boolean.then(BooleanBuilder::new),
+            elsewhere: Kinds::default(),
+            is_top: false,
+        }
+    }
+
+    fn columns(&self) -> Columns {
+        Columns {
+            text: self.text.is_some(),
+            number: self.number.is_some(),
+            boolean: self.boolean.is_some(),
+            elsewhere: self.elsewhere,
+        }
+    }
+}
+
+/// Notes a member at a node of the tree, and those of its members that are on chosen paths.
+fn follow<'d>(nodes: &[Node], node: usize, member: Member<'d>, found: &mut [Option<Found<'d>>]) {
+    let repeated = found[node].is_some();
+    if repeated {
+        forget_members(nodes, node, found);
+    }
+    found[node] = Some(Found { member, repeated });
+    if member.1.starts_with('{') && !nodes[node].members.is_empty() {
+        scan::members(member.1, &mut |raw_key, raw| {
+            if let Some(next) = nodes[node].members.get(scan::unescape(raw_key).as_ref()) {
+                follow(nodes, *next, (raw_key, raw), found);
+            }
+        });
+    }
+}
+
+fn forget_members(nodes: &[Node], node: usize, found: &mut [Option<Found<'_>>]) {
+    for member in nodes[node].members.values() {
+        found[*member] = None;
+        forget_members(nodes, *member, found);
+    }
+}
+
+/// Adds a member to an object that is not closed yet.
+fn add_member(object: &mut String, (raw_key, raw): Member<'_>) {
+    object.push(if object.is_empty() { '{' } else { ',' });
+    object.push('"');
+    object.push_str(raw_key);
+    object.push_str("\":");
+    object.push_str(raw);
+}
+
+fn pad(length: usize, rows: usize, mut append_null: impl FnMut()) {
+    (length..rows).for_each(|_| append_null());
+}

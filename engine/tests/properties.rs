@@ -1,0 +1,251 @@
+//! Properties read the same however a file lays them out: against `serde_json`, over random
+//! documents, in files whose columns differ.
+
+#![expect(clippy::unwrap_used, reason = "a failure here is the test failing")]
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Float64Type;
+use futures::TryStreamExt;
+use hedgerow_engine::ingest::{ImportOptions, Source, import};
+use hedgerow_engine::{Engine, EngineOptions, EventStore, Location, SessionOptions};
+use hedgerow_parser::Dialect;
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+/// A document as its members, keys and values as they are written.
+type Document = Vec<(String, String)>;
+
+/// Keys as they are written between quotes.
+const KEYS: [&str; 10] = ["a", "b", "c", "$browser", "a.b", "a b", "q\\\"", "\\u0061", "é;{}", ""];
+/// Paths to read, as HogQL writes them, and as keys.
+const PATHS: [(&str, &[&str]); 9] = [
+    ("a", &["a"]),
+    ("b", &["b"]),
+    ("c", &["c"]),
+    ("`$browser`", &["$browser"]),
+    ("`a.b`", &["a.b"]),
+    ("`é;{}`", &["é;{}"]),
+    ("a.b", &["a", "b"]),
+    ("c.a.b", &["c", "a", "b"]),
+    ("missing", &["missing"]),
+];
+
+fn scalar() -> impl Strategy<Value = String> {
+    let words = [
+        "null",
+        "true",
+        "false",
+        "\"\"",
+        "\"x\"",
+        "\"Chrome\"",
+        "\"1\"",
+        "\"true\"",
+        "\"null\"",
+        "\"\\u00e9\\/\\n\"",
+        "\"\\ud83d\"",
+        "\"{\\\"a\\\":1}\"",
+        "0",
+        "1",
+        "-1",
+        "1.0",
+        "1e0",
+        "-0",
+        "0.1",
+        "1.50",
+        "2.5",
+        "123456789012345678901234567890",
+        "9007199254740993",
+        "1e400",
+        "-1E-7",
+    ];
+    prop_oneof![
+        4 => proptest::sample::select(words.to_vec()).prop_map(str::to_owned),
+        1 => any::<f64>().prop_filter("JSON", |n| n.is_finite()).prop_map(|n| n.to_string()),
+        1 => any::<i64>().prop_map(|n| n.to_string()),
+        1 => "[a-z ]{0,12}".prop_map(|text| format!("\"{text}\"")),
+    ]
+}
+
+fn value() -> impl Strategy<Value = String> {
+    scalar().prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(
+                (proptest::sample::select(KEYS.to_vec()), inner.clone()),
+                0..4
+            )
+            .prop_map(|members| object(members.into_iter())),
+            proptest::collection::vec(inner, 0..3)
+                .prop_map(|items| format!("[{}]", items.join(", "))),
+        ]
+    })
+}
+
+fn object<K: AsRef<str>>(members: impl Iterator<Item = (K, String)>) -> String {
+    let members: Vec<_> =
+        members.map(|(key, value)| format!("\"{}\": {value}", key.as_ref())).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// Documents of one file: each key mostly has values of one kind there, so that columns are made.
+fn documents() -> impl Strategy<Value = Vec<Document>> {
+    let key = proptest::sample::select(KEYS.to_vec()).prop_map(str::to_owned);
+    let usual = proptest::sample::select(vec![
+        "\"x\"",
+        "7",
+        "true",
+        "{\"a\":{\"b\":1},\"b\":\"y\"}",
+        "2.50",
+    ]);
+    usual.prop_flat_map(move |usual| {
+        let value = prop_oneof![2 => Just(usual.to_owned()), 1 => value()];
+        proptest::collection::vec(proptest::collection::vec((key.clone(), value), 0..6), 1..30)
+    })
+}
+
+/// The value at a path, as it is written; of equal keys the last.
+fn find<'d>(document: &'d str, path: &[&str]) -> Option<&'d str> {
+    let Some((key, rest)) = path.split_first() else { return Some(document) };
+    let members: HashMap<String, &'d RawValue> = serde_json::from_str(document).ok()?;
+    find(members.get(*key)?.get(), rest)
+}
+
+/// What a property is as text.
+fn text(raw: &str) -> Option<String> {
+    match raw {
+        "null" | "\"\"" => None,
+        "\"\\ud83d\"" => Some("\u{fffd}".to_owned()),
+        _ if raw.starts_with('"') => Some(serde_json::from_str(raw).unwrap()),
+        _ => Some(raw.to_owned()),
+    }
+}
+
+fn column_text(batch: &RecordBatch, column: usize, row: usize) -> Option<String> {
+    let column = batch.column(column).as_string_view();
+    column.is_valid(row).then(|| column.value(row).to_owned())
+}
+
+async fn check(files: &[Vec<Document>]) {
+    let (folder, inputs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let location = Location::from(folder.path());
+    let store = EventStore::create(&location).await.unwrap();
+    let project = store.create_project("default").await.unwrap();
+    let mut all: HashMap<String, String> = HashMap::new();
+    for file in files {
+        let mut lines = String::new();
+        for document in file {
+            let (id, document) =
+                (all.len().to_string(), object(document.iter().map(|(k, v)| (k, v.clone()))));
+            writeln!(
+                lines,
+                r#"{{"event":"e","distinct_id":"{id}","timestamp":"2024-01-01T00:00:00Z","properties":{document}}}"#
+            )
+            .unwrap();
+            all.insert(id, document);
+        }
+        let path = inputs.path().join("lines.ndjson");
+        std::fs::write(&path, lines).unwrap();
+        let options = ImportOptions { strict: true, ..ImportOptions::default() };
+        import(&store, project, vec![Source::Path(path)], options, &mut ()).await.unwrap();
+    }
+    let engine = Engine::open(&location, EngineOptions::default()).await.unwrap();
+    let options = SessionOptions { project: "default".to_owned(), dialect: Dialect::Hogql };
+    let session = engine.session(options).await.unwrap();
+    // Keys have the types that were learned; here each is read as text, then as a number.
+    let types = |ty: &str| {
+        let types: Vec<_> = PATHS
+            .iter()
+            .filter(|(_, keys)| keys.len() == 1)
+            .map(|(_, keys)| format!("\"{}\": \"{ty}\"", keys[0]))
+            .collect();
+        format!("set property_types = '{{{}}}'", types.join(", "))
+    };
+    for (path, keys) in PATHS {
+        drop(session.query(&types("String")).await.unwrap());
+        let raw = keys.iter().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(", ");
+        let query = format!(
+            "select distinct_id, properties.{path} as a, a = 'x' as b, JSONExtractRaw(properties, {raw}),
+                JSONExtractString(properties, {raw}), JSONExtractFloat(properties, {raw}),
+                jsonb_extract_path_text(properties, {raw}) from events"
+        );
+        let batches: Vec<RecordBatch> =
+            session.query(&query).await.unwrap().try_collect().await.unwrap();
+        let mut rows = 0;
+        for batch in &batches {
+            rows += batch.num_rows();
+            for row in 0..batch.num_rows() {
+                let document = &all[&column_text(batch, 0, row).unwrap()];
+                let raw = find(document, keys);
+                let expected = raw.and_then(text);
+                assert_eq!(column_text(batch, 1, row), expected, "{path} of {document}");
+                assert_eq!(
+                    batch.column(2).as_boolean().value(row),
+                    expected.as_deref() == Some("x"),
+                    "{path} of {document}"
+                );
+                assert_eq!(
+                    column_text(batch, 3, row).as_deref(),
+                    Some(raw.unwrap_or("")),
+                    "{path} of {document}"
+                );
+            }
+        }
+        assert_eq!(rows, all.len());
+        // Filters prune by the columns of properties; they must find the same rows.
+        for (condition, wanted) in
+            [("= 'x'", "x"), ("= 'Chrome'", "Chrome"), ("= '1'", "1"), ("= 'true'", "true")]
+        {
+            let query = format!("select count() from events where properties.{path} {condition}");
+            let batches: Vec<RecordBatch> =
+                session.query(&query).await.unwrap().try_collect().await.unwrap();
+            let count = batches[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0);
+            let expected = all
+                .values()
+                .filter(|document| find(document, keys).and_then(text).as_deref() == Some(wanted))
+                .count();
+            assert_eq!(count, i64::try_from(expected).unwrap(), "{query}");
+        }
+        if keys.len() > 1 {
+            continue;
+        }
+        drop(session.query(&types("Numeric")).await.unwrap());
+        let query = format!("select distinct_id, properties.{path} as a from events");
+        let batches: Vec<RecordBatch> =
+            session.query(&query).await.unwrap().try_collect().await.unwrap();
+        for batch in &batches {
+            let numbers = batch.column(1).as_primitive::<Float64Type>();
+            for row in 0..batch.num_rows() {
+                let document = &all[&column_text(batch, 0, row).unwrap()];
+                let expected =
+                    find(document, keys).and_then(text).and_then(|text| text.parse().ok());
+                let found = numbers.is_valid(row).then(|| numbers.value(row));
+                assert_eq!(found, expected, "{path} of {document}");
+            }
+        }
+        drop(session.query(&types("Boolean")).await.unwrap());
+        let query = format!("select distinct_id, properties.{path} as a from events");
+        let batches: Vec<RecordBatch> =
+            session.query(&query).await.unwrap().try_collect().await.unwrap();
+        for batch in &batches {
+            let values = batch.column(1).as_boolean();
+            for row in 0..batch.num_rows() {
+                let document = &all[&column_text(batch, 0, row).unwrap()];
+                let expected =
+                    find(document, keys).and_then(text).and_then(|text| text.parse().ok());
+                let found = values.is_valid(row).then(|| values.value(row));
+                assert_eq!(found, expected, "{path} of {document}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_layout_gives_what_the_documents_say() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() };
+    proptest!(config, |(files in proptest::collection::vec(documents(), 1..4))| {
+        runtime.block_on(check(&files));
+    });
+}
