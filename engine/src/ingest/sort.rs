@@ -12,7 +12,7 @@ use crate::storage::{DISTINCT_ID_HASH, EVENT, PartWriter, TIMESTAMP, UUID};
 /// Rows handed to the Parquet writer at a time.
 const WRITE_ROWS: usize = 8192;
 /// Rows by which a file chooses the properties that get columns.
-const SAMPLE_ROWS: usize = 8192;
+const SAMPLE_ROWS: usize = 2048;
 
 /// A row's sort key and its place. The order of the fields is the order of the rows; all rows
 /// belong to one project.

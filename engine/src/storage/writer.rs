@@ -102,7 +102,7 @@ impl PartWriter {
         let layouts: Layouts = self
             .shredders
             .into_iter()
-            .filter_map(|(name, shredder)| Some((name.to_owned(), shredder.layout()?)))
+            .map(|(name, shredder)| (name.to_owned(), shredder.layout()))
             .collect();
         // Maps with text keys always serialise.
         let layouts = serde_json::to_string(&layouts).unwrap_or_default();

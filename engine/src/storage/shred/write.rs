@@ -15,6 +15,8 @@ use crate::functions::json::scan;
 
 /// Keys of the remainder listed in a footer; with more, any key may be there.
 const REST_KEYS_MAX: usize = 2_000;
+/// So with a longer key.
+const REST_KEY_BYTES_MAX: usize = 200;
 
 /// Cuts the documents of one file into columns, batch by batch.
 #[derive(Debug)]
@@ -43,8 +45,10 @@ impl Rest {
         if self.overflowed || self.keys.contains(key) {
             return;
         }
-        self.overflowed = self.keys.len() >= REST_KEYS_MAX;
-        self.keys.insert(key.into());
+        self.overflowed = self.keys.len() >= REST_KEYS_MAX || key.len() > REST_KEY_BYTES_MAX;
+        if !self.overflowed {
+            self.keys.insert(key.into());
+        }
     }
 }
 
@@ -155,7 +159,12 @@ impl Shredder {
                 follow(&choice.nodes, node, (raw_key, raw), found);
             }
         });
-        self.regular &= complete;
+        if !complete {
+            // All of a malformed document reads as NULL.
+            found.fill(None);
+            members.iter_mut().for_each(String::clear);
+            self.regular = false;
+        }
     }
 
     /// Stores the value of a path.
@@ -236,14 +245,14 @@ impl Shredder {
         self.regular
     }
 
-    /// What the footer says; none when the documents themselves have to be read.
-    pub(crate) fn layout(self) -> Option<Layout> {
+    /// What the footer says.
+    pub(crate) fn layout(self) -> Layout {
         let leaves = self.leaves.into_iter().flatten();
         let paths: BTreeMap<_, _> =
             leaves.map(|leaf| (leaf.path.clone(), leaf.columns())).collect();
         let Rest { keys, overflowed } = self.rest;
         let rest = (!overflowed).then(|| keys.into_iter().map(String::from).collect());
-        self.regular.then_some(Layout { version: VERSION, paths, rest })
+        Layout { version: VERSION, paths, rest }
     }
 }
 
