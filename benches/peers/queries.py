@@ -37,6 +37,12 @@ def key(name, column):
     return {"hogql": f"properties.`{name}`", "clickhouse": column, "duckdb": column}
 
 
+def first(event):
+    """The time of a person's first event of this name."""
+    when = f"min(case when event = '{event}' then timestamp end)"
+    return {"hogql": when, "clickhouse": when, "duckdb": when}
+
+
 BROWSER, URL, PATH = key("$browser", "browser"), key("$current_url", "url"), key("$pathname", "pathname")
 SESSION = {"hogql": "`$session_id`", "clickhouse": "session", "duckdb": "session"}
 COUNTRY, PLAN = key("$geoip_country_code", "country"), key("plan", "plan")
@@ -73,10 +79,9 @@ QUERIES = {
     "sum by week and plan": each("select {week} as w, {p} as p, round(sum({a}), 2) as s from events where event = 'purchase' group by w, p order by w, p", p=PLAN, a=AMOUNT),
     "unique persons by country": each("select {c} as k, {uniq} as c from events group by k order by c desc, k limit 10", c=COUNTRY, uniq=UNIQ),
     "funnel of three steps": each(
-        "select countIf(a < b) as two, countIf(a < b and b < c) as three, count() as one from (select distinct_id, min({s1}) as a, min({s2}) as b, min({s3}) as c from events where event in ('signup', 'add to cart', 'purchase') group by distinct_id) as t where a < toDate0",
-        s1={e: "if(event = 'signup', timestamp, null)" if e != "duckdb" else "case when event = 'signup' then timestamp end" for e in ("hogql", "clickhouse", "duckdb")},
-        s2={e: "if(event = 'add to cart', timestamp, null)" if e != "duckdb" else "case when event = 'add to cart' then timestamp end" for e in ("hogql", "clickhouse", "duckdb")},
-        s3={e: "if(event = 'purchase', timestamp, null)" if e != "duckdb" else "case when event = 'purchase' then timestamp end" for e in ("hogql", "clickhouse", "duckdb")},
+        "select countIf(a < b) as two, countIf(a < b and b < c) as three, count() as one from (select distinct_id, {s1} as a, {s2} as b, {s3} as c from events where event in ('signup', 'add to cart', 'purchase') group by distinct_id) as t where a < {start}",
+        s1=first("signup"), s2=first("add to cart"), s3=first("purchase"),
+        start={"hogql": "toDateTime('2026-03-01 00:00:00')", "clickhouse": "toDateTime('2026-03-01 00:00:00')", "duckdb": "timestamp '2026-03-01'"},
     ),
     "weekly retention": each(
         "select f, w, {uniq} as c from (select e.distinct_id as distinct_id, first as f, {week} as w from events as e join (select distinct_id, min({week}) as first from events group by distinct_id) as s on e.distinct_id = s.distinct_id) as t group by f, w order by f, w",
@@ -112,7 +117,6 @@ QUERIES = {
     "latest 100 events": each("select uuid, event, timestamp, properties from events order by timestamp desc, uuid limit 100"),
     "wide export": each("select event, distinct_id, timestamp, {b}, {u}, {c} from events where event = 'purchase' order by timestamp, uuid", b=BROWSER, u=URL, c=COUNTRY),
 }
-QUERIES["funnel of three steps"] = {engine: text.replace("toDate0", {"hogql": "toDateTime('2026-03-01 00:00:00')", "clickhouse": "toDateTime('2026-03-01 00:00:00')", "duckdb": "timestamp '2026-03-01'"}[engine]) for engine, text in QUERIES["funnel of three steps"].items()}
 for text in QUERIES.values():
     # Its count_if gives NULL where no condition is known.
     text["duckdb"] = re.sub(r"countIf\(([^()]*)\)", r"count(*) filter (where \1)", text["duckdb"])

@@ -10,7 +10,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;
 use futures::TryStreamExt;
 use hedgerow_engine::ingest::{ImportOptions, Source, import};
-use hedgerow_engine::{Engine, EngineOptions, EventStore, Location, SessionOptions};
+use hedgerow_engine::{Engine, EngineOptions, EventStore, Location, Session, SessionOptions};
 use hedgerow_parser::Dialect;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -127,6 +127,10 @@ fn column_text(batch: &RecordBatch, column: usize, row: usize) -> Option<String>
     column.is_valid(row).then(|| column.value(row).to_owned())
 }
 
+async fn answer(session: &Session, query: &str) -> Vec<RecordBatch> {
+    session.query(query).await.unwrap().try_collect().await.unwrap()
+}
+
 async fn check(files: &[Vec<Document>]) {
     let (folder, inputs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let location = Location::from(folder.path());
@@ -170,10 +174,8 @@ async fn check(files: &[Vec<Document>]) {
                 JSONExtractString(properties, {raw}), JSONExtractFloat(properties, {raw}),
                 jsonb_extract_path_text(properties, {raw}) from events"
         );
-        let batches: Vec<RecordBatch> =
-            session.query(&query).await.unwrap().try_collect().await.unwrap();
         let mut rows = 0;
-        for batch in &batches {
+        for batch in &answer(&session, &query).await {
             rows += batch.num_rows();
             for row in 0..batch.num_rows() {
                 let document = &all[&column_text(batch, 0, row).unwrap()];
@@ -190,6 +192,20 @@ async fn check(files: &[Vec<Document>]) {
                     Some(raw.unwrap_or("")),
                     "{path} of {document}"
                 );
+                let string = column_text(batch, 4, row);
+                assert_eq!(
+                    string,
+                    expected.clone().or(Some(String::new())),
+                    "{path} of {document}"
+                );
+                let float = batch.column(5).as_primitive::<Float64Type>().value(row);
+                let number = expected.and_then(|text| text.parse().ok());
+                assert_eq!(float, number.unwrap_or(0.0), "{path} of {document}");
+                let plain = match raw {
+                    Some("\"\"") => Some(String::new()),
+                    raw => raw.and_then(text),
+                };
+                assert_eq!(column_text(batch, 6, row), plain, "{path} of {document}");
             }
         }
         assert_eq!(rows, all.len());
@@ -198,9 +214,10 @@ async fn check(files: &[Vec<Document>]) {
             [("= 'x'", "x"), ("= 'Chrome'", "Chrome"), ("= '1'", "1"), ("= 'true'", "true")]
         {
             let query = format!("select count() from events where properties.{path} {condition}");
-            let batches: Vec<RecordBatch> =
-                session.query(&query).await.unwrap().try_collect().await.unwrap();
-            let count = batches[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0);
+            let count = answer(&session, &query).await[0]
+                .column(0)
+                .as_primitive::<arrow::datatypes::Int64Type>()
+                .value(0);
             let expected = all
                 .values()
                 .filter(|document| find(document, keys).and_then(text).as_deref() == Some(wanted))
@@ -210,32 +227,23 @@ async fn check(files: &[Vec<Document>]) {
         if keys.len() > 1 {
             continue;
         }
-        drop(session.query(&types("Numeric")).await.unwrap());
         let query = format!("select distinct_id, properties.{path} as a from events");
-        let batches: Vec<RecordBatch> =
-            session.query(&query).await.unwrap().try_collect().await.unwrap();
-        for batch in &batches {
-            let numbers = batch.column(1).as_primitive::<Float64Type>();
-            for row in 0..batch.num_rows() {
-                let document = &all[&column_text(batch, 0, row).unwrap()];
-                let expected =
-                    find(document, keys).and_then(text).and_then(|text| text.parse().ok());
-                let found = numbers.is_valid(row).then(|| numbers.value(row));
-                assert_eq!(found, expected, "{path} of {document}");
+        let expected = |batch: &RecordBatch, row| {
+            let document = &all[&column_text(batch, 0, row).unwrap()];
+            (document, find(document, keys).and_then(text))
+        };
+        drop(session.query(&types("Numeric")).await.unwrap());
+        for batch in &answer(&session, &query).await {
+            for (row, found) in batch.column(1).as_primitive::<Float64Type>().iter().enumerate() {
+                let (document, text) = expected(batch, row);
+                assert_eq!(found, text.and_then(|t| t.parse().ok()), "{path} of {document}");
             }
         }
         drop(session.query(&types("Boolean")).await.unwrap());
-        let query = format!("select distinct_id, properties.{path} as a from events");
-        let batches: Vec<RecordBatch> =
-            session.query(&query).await.unwrap().try_collect().await.unwrap();
-        for batch in &batches {
-            let values = batch.column(1).as_boolean();
-            for row in 0..batch.num_rows() {
-                let document = &all[&column_text(batch, 0, row).unwrap()];
-                let expected =
-                    find(document, keys).and_then(text).and_then(|text| text.parse().ok());
-                let found = values.is_valid(row).then(|| values.value(row));
-                assert_eq!(found, expected, "{path} of {document}");
+        for batch in &answer(&session, &query).await {
+            for (row, found) in batch.column(1).as_boolean().iter().enumerate() {
+                let (document, text) = expected(batch, row);
+                assert_eq!(found, text.and_then(|t| t.parse().ok()), "{path} of {document}");
             }
         }
     }

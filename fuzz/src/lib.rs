@@ -4,11 +4,12 @@
 pub mod lowering;
 pub mod texts;
 
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use hedgerow_parser::{Dialect, SyntaxError, format, parse_statement, parse_statements, split};
+use hedgerow_parser::{Dialect, Span, format, parse_statement, parse_statements, split};
 
 /// What is wrong with the answer to a text.
 pub type Broken = String;
@@ -29,7 +30,7 @@ pub fn parser(text: &str) -> Result<(), Broken> {
         let tree = match parse_statement(text, dialect) {
             Ok(tree) => tree,
             Err(error) => {
-                in_text(text, &error)?;
+                in_text(text, error.span, &error)?;
                 continue;
             }
         };
@@ -56,7 +57,7 @@ pub fn formatter(text: &str) -> Result<(), Broken> {
         let once = match format(text, dialect) {
             Ok(once) => once,
             Err(error) => {
-                in_text(text, &error)?;
+                in_text(text, error.span, &error)?;
                 continue;
             }
         };
@@ -83,10 +84,10 @@ pub fn formatter(text: &str) -> Result<(), Broken> {
 }
 
 /// Whether an error's place is in the text.
-fn in_text(text: &str, error: &SyntaxError) -> Result<(), Broken> {
-    match text.get(error.span.range()) {
+fn in_text(text: &str, span: Span, error: &dyn Display) -> Result<(), Broken> {
+    match text.get(span.range()) {
         Some(_) => Ok(()),
-        None => Err(format!("{error} at {:?}, which is no place in the text", error.span)),
+        None => Err(format!("{error} at {span:?}, which is no place in the text")),
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use hedgerow_engine::{Error, ErrorKind, Result, Session, SessionOptions};
-use hedgerow_parser::{Dialect, ast, parse_statement};
+use hedgerow_engine::{Error, ErrorKind, Result, Session, SessionOptions, Statement};
+use hedgerow_parser::{Dialect, ast};
 use hedgerow_sql_tests::fixture::Fixture;
 use tokio::runtime::Runtime;
 
-use crate::{Broken, DIALECTS};
+use crate::{Broken, DIALECTS, in_text};
 
 /// A query that is still running then is let go: random joins have no end.
 const SECONDS_MAX: u64 = 2;
@@ -34,22 +34,19 @@ impl Bench {
     async fn answer(&self, text: &str, dialect: Dialect) -> Result<()> {
         let options = SessionOptions { project: "default".to_owned(), dialect };
         let session = self.fixture.engine.session(options).await?;
-        session.prepare(text, &[]).await?;
-        let reads = parse_statement(text, dialect)
-            .is_ok_and(|statement| matches!(statement.kind, ast::StatementKind::Query { .. }));
-        if !reads {
+        let statement = session.prepare(text, &[]).await?;
+        if !matches!(statement.tree.kind, ast::StatementKind::Query(_)) {
             return Ok(());
         }
-        let run = tokio::time::timeout(Duration::from_secs(SECONDS_MAX), run(&session, text));
+        let run = tokio::time::timeout(Duration::from_secs(SECONDS_MAX), run(&session, &statement));
         run.await.unwrap_or(Ok(()))
     }
 }
 
-async fn run(session: &Session, text: &str) -> Result<()> {
-    let schema = session.prepare(text, &[]).await?.schema;
-    let mut rows = session.query(text).await?;
+async fn run(session: &Session, statement: &Statement) -> Result<()> {
+    let mut rows = session.query(&statement.text).await?;
     while let Some(batch) = rows.try_next().await? {
-        if batch.schema() != schema {
+        if batch.schema() != statement.schema {
             return Err(Error::internal("other columns than were announced"));
         }
     }
@@ -67,9 +64,8 @@ pub fn lowering(text: &str) -> std::result::Result<(), Broken> {
         if error.kind == ErrorKind::Internal {
             return Err(format!("{dialect:?}: {error}"));
         }
-        let place = error.span.map_or(Some(""), |span| text.get(span.range()));
-        if place.is_none() {
-            return Err(format!("{dialect:?}: {error} at {:?}, which is no place", error.span));
+        if let Some(span) = error.span {
+            in_text(text, span, &error)?;
         }
     }
     Ok(())

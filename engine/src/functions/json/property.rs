@@ -60,10 +60,19 @@ impl View {
 
     /// The view that a function of this name reads.
     pub fn of_function(name: &str) -> Option<Self> {
+        Self::with_default(name).map(|(view, _)| view)
+    }
+
+    /// The view that a function reads, and what it gives instead of NULL, as ClickHouse's do.
+    fn with_default(name: &str) -> Option<(Self, Option<ScalarValue>)> {
         match name {
-            "JSONExtractString" => Some(Self::Text),
-            "JSONExtractFloat" => Some(Self::Number),
-            _ => Self::ALL.into_iter().find(|view| view.function() == name),
+            "JSONExtractString" => {
+                Some((Self::Text, Some(ScalarValue::Utf8View(Some(String::new())))))
+            }
+            "JSONExtractFloat" => Some((Self::Number, Some(ScalarValue::Float64(Some(0.0))))),
+            _ => {
+                Self::ALL.into_iter().find(|view| view.function() == name).map(|view| (view, None))
+            }
         }
     }
 
@@ -230,16 +239,11 @@ pub struct Read<'e> {
 /// and values that are no columns.
 pub fn read_of(expr: &dyn PhysicalExpr) -> Option<Read<'_>> {
     let call = expr.downcast_ref::<ScalarFunctionExpr>()?;
-    let view = View::of_function(call.fun().name())?;
+    let (view, default) = View::with_default(call.fun().name())?;
     let (json, path) = call.args().split_first()?;
     let column = json.downcast_ref::<Column>()?;
     let keys = path.iter().map(|step| step.downcast_ref::<Literal>()?.value().try_as_str()?);
     let keys = keys.collect::<Option<Vec<_>>>()?;
-    let default = match call.fun().name() {
-        "JSONExtractString" => Some(ScalarValue::Utf8View(Some(String::new()))),
-        "JSONExtractFloat" => Some(ScalarValue::Float64(Some(0.0))),
-        _ => None,
-    };
     Some(Read { view, default, column, keys, call })
 }
 

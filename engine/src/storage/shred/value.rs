@@ -61,8 +61,8 @@ fn is_plain_number(raw: &str) -> bool {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let negative_zero = raw == "-0"
-        || (raw.len() > digits.len() && digits.bytes().all(|b| matches!(b, b'0' | b'.')));
+    let negative_zero =
+        raw.len() > digits.len() && digits.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     whole.len() + fraction.len() <= DIGITS_MAX
         && is_digits(whole)
         && is_digits(fraction)

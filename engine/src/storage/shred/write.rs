@@ -183,7 +183,7 @@ impl Shredder {
             Kind::Empty => None,
             Kind::Text => leaf.text.as_mut().map(|column| {
                 let content = scan::unescape(&raw[1..raw.len() - 1]);
-                pad(column.len(), row, || column.append_null());
+                column.append_nulls(row - column.len());
                 column.append_value(content);
             }),
             Kind::Number | Kind::OddNumber => leaf.number.as_mut().map(|column| {
@@ -224,7 +224,7 @@ impl Shredder {
         let mut arrays: Vec<ArrayRef> = Vec::new();
         for leaf in self.leaves.iter_mut().flatten() {
             if let Some(column) = &mut leaf.text {
-                pad(column.len(), rows, || column.append_null());
+                column.append_nulls(rows - column.len());
                 arrays.push(Arc::new(column.finish()));
             }
             if let Some(column) = &mut leaf.number {
@@ -308,8 +308,4 @@ fn add_member(object: &mut String, (raw_key, raw): Member<'_>) {
     object.push_str(raw_key);
     object.push_str("\":");
     object.push_str(raw);
-}
-
-fn pad(length: usize, rows: usize, mut append_null: impl FnMut()) {
-    (length..rows).for_each(|_| append_null());
 }
