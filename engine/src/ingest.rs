@@ -1,15 +1,13 @@
 //! The way of events into the store.
 //!
 //! An import is a pipeline: one thread reads and decompresses, workers parse, one task at a time
-//! drops duplicates, sorts and writes files. Everything an import adds becomes visible at once,
+//! sorts. Once all is read, files are built without duplicates. Everything an import adds becomes visible at once,
 //! with the one commit at its end.
 
 mod chunk;
-mod dedupe;
 mod event;
 mod parse;
 mod record;
-mod sort;
 mod source;
 mod time;
 
@@ -22,17 +20,18 @@ use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, RecordBatch
 use chrono::{DateTime, Utc};
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::ingest::chunk::{Chunk, read_inputs};
-use crate::ingest::dedupe::drop_duplicates;
 use crate::ingest::event::{EventBatch, repeated_uuid};
 use crate::ingest::parse::{Parsed, Parser};
-use crate::ingest::sort::{column, write_sorted};
 use crate::ingest::source::{expand, invalid};
-use crate::storage::{EventStore, Outcome, Part, ProjectId, Snapshot, UUID, events_schema};
+use crate::storage::{
+    BuildOptions, BuiltParts, Change, Effort, EventStore, MaintainOptions, Outcome, Part,
+    ProjectId, Snapshot, Sorter, UUID, all_columns, column, shares_events,
+};
 
 pub use crate::ingest::parse::Reject;
 pub use crate::ingest::record::{EventName, Mapping};
@@ -49,12 +48,16 @@ pub struct ImportOptions {
     pub strict: bool,
     /// The `created_at` of events that do not say.
     pub imported_at: DateTime<Utc>,
-    /// Bytes of events held before they are sorted and written as one file; twice as much is in
-    /// memory while a file is being written. Larger files make queries faster.
+    /// Bytes of events held before they are sorted and put aside; twice as much is in memory
+    /// while that goes on.
     pub buffer_bytes: usize,
-    /// Threads that parse.
+    /// Threads that parse, and files in work at a time.
     pub workers: usize,
+    /// Rewrite small files afterwards, where that is worth it at once.
+    pub maintain: bool,
 }
+
+const BUFFER_BYTES: usize = 256 << 20;
 
 impl Default for ImportOptions {
     fn default() -> Self {
@@ -63,8 +66,9 @@ impl Default for ImportOptions {
             format: None,
             strict: false,
             imported_at: Utc::now(),
-            buffer_bytes: 256 << 20,
+            buffer_bytes: BUFFER_BYTES,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
+            maintain: true,
         }
     }
 }
@@ -140,11 +144,15 @@ pub async fn import(
         bytes_total: inputs.iter().map(|input| input.size_bytes).sum(),
         bytes_read: Arc::default(),
         repeats: Repeats::default(),
-        buffer: Vec::new(),
-        buffer_bytes: 0,
-        flush: Flush::new(store.clone(), project, store.snapshot().await?, &options),
+        sorter: Sorter::new(options.buffer_bytes),
         strict: options.strict,
-        buffer_bytes_max: options.buffer_bytes,
+    };
+    let commit = Commit {
+        store,
+        project,
+        snapshot: store.snapshot().await?,
+        modified_ms: options.imported_at.timestamp_millis(),
+        workers: options.workers,
     };
     let parser = Parser {
         project,
@@ -155,16 +163,22 @@ pub async fn import(
     let chunks =
         read_in_background(move |send| read_inputs(inputs, options.format, &bytes_read, send));
     let parsed = parse_in_background(chunks, parser, options.workers.max(1));
-    let outcome = import.run(Box::pin(parsed), observer).await;
-    match outcome {
-        Ok(()) => {
-            import.report.elapsed = started.elapsed();
-            Ok(import.report)
-        }
-        Err(error) => {
-            import.flush.abandon().await;
-            Err(error)
-        }
+    let events = import.run(Box::pin(parsed), observer).await?;
+    let Import { mut report, sorter, .. } = import;
+    report.duplicates = commit.run(sorter).await?;
+    report.imported = events - report.duplicates;
+    if options.maintain && report.imported > 0 {
+        tidy(store).await;
+    }
+    report.elapsed = started.elapsed();
+    Ok(report)
+}
+
+/// The events are safe by now: what fails here makes queries slower, no more.
+async fn tidy(store: &EventStore) {
+    let options = MaintainOptions { effort: Effort::Light, ..MaintainOptions::default() };
+    if let Err(error) = store.maintain(&options).await {
+        tracing::warn!(%error, "upkeep after an import failed");
     }
 }
 
@@ -212,10 +226,7 @@ struct Import {
     bytes_total: Option<u64>,
     bytes_read: Arc<AtomicU64>,
     repeats: Repeats,
-    buffer: Vec<RecordBatch>,
-    buffer_bytes: usize,
-    buffer_bytes_max: usize,
-    flush: Flush,
+    sorter: Sorter,
     strict: bool,
 }
 
@@ -224,27 +235,19 @@ impl Import {
         &mut self,
         mut parsed: impl Stream<Item = Result<Parsed>> + Unpin,
         observer: &mut dyn Observer,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let mut events = 0;
         while let Some(parsed) = parsed.next().await {
             let parsed = parsed?;
             self.set_aside(parsed.rejects, observer)?;
             let batch = self.repeats.tell_apart(parsed.input_number, parsed.events)?;
             events += batch.num_rows() as u64;
-            self.buffer_bytes += batch.get_array_memory_size();
-            self.buffer.push(batch);
-            if self.buffer_bytes >= self.buffer_bytes_max {
-                self.flush_buffer().await?;
-            }
+            self.sorter.push(batch).await?;
             let bytes = self.bytes_read.load(Ordering::Relaxed);
             self.report.bytes = bytes;
             observer.progress(Progress { events, bytes, bytes_total: self.bytes_total });
         }
-        self.flush_buffer().await?;
-        self.flush.commit().await?;
-        self.report.duplicates = self.flush.duplicates;
-        self.report.imported = events - self.flush.duplicates;
-        Ok(())
+        Ok(events)
     }
 
     fn set_aside(&mut self, rejects: Vec<Reject>, observer: &mut dyn Observer) -> Result<()> {
@@ -260,11 +263,6 @@ impl Import {
             }
         }
         Ok(())
-    }
-
-    async fn flush_buffer(&mut self) -> Result<()> {
-        self.buffer_bytes = 0;
-        self.flush.start(std::mem::take(&mut self.buffer)).await
     }
 }
 
@@ -309,120 +307,71 @@ impl Repeats {
     }
 }
 
-/// What became of a buffer: a file, unless all of it was duplicates.
-struct Flushed {
-    part: Option<Part>,
-    duplicates: u64,
-}
-
-/// Writes files, one at a time, while the next one's events are being read.
-struct Flush {
-    store: EventStore,
+/// Makes events part of the store, those that it does not have yet.
+struct Commit<'a> {
+    store: &'a EventStore,
     project: ProjectId,
     snapshot: Arc<Snapshot>,
     modified_ms: i64,
-    running: Option<JoinHandle<Result<Flushed>>>,
-    /// Written, not yet committed.
-    written: Vec<Arc<Part>>,
-    duplicates: u64,
+    workers: usize,
 }
 
-impl Flush {
-    fn new(
-        store: EventStore,
-        project: ProjectId,
-        snapshot: Arc<Snapshot>,
-        options: &ImportOptions,
-    ) -> Self {
-        Self {
-            store,
-            project,
-            snapshot,
-            modified_ms: options.imported_at.timestamp_millis(),
-            running: None,
-            written: Vec::new(),
-            duplicates: 0,
+impl Commit<'_> {
+    /// Writes the files, and commits them: how many events were duplicates.
+    async fn run(mut self, sorter: Sorter) -> Result<u64> {
+        let known = self.snapshot.parts().map(Arc::clone).collect();
+        let BuiltParts { mut parts, mut duplicates } = self.build(sorter, known).await?;
+        let outcome = self.commit(&mut parts, &mut duplicates).await;
+        match outcome {
+            Ok(()) => Ok(duplicates),
+            Err(error) => {
+                self.store.discard_parts(&parts).await;
+                Err(error)
+            }
         }
     }
 
-    /// Begins to write a file, once the one before is done.
-    async fn start(&mut self, batches: Vec<RecordBatch>) -> Result<()> {
-        self.wait().await?;
-        let parts: Vec<_> = self.snapshot.parts().chain(&self.written).map(Arc::clone).collect();
-        let (store, project, modified_ms) = (self.store.clone(), self.project, self.modified_ms);
-        self.running = Some(tokio::spawn(async move {
-            let (batches, duplicates) = drop_duplicates(&store, project, &parts, batches).await?;
-            let part = match batches.is_empty() {
-                true => None,
-                false => Some(write_part(&store, batches, modified_ms).await?),
-            };
-            Ok(Flushed { part, duplicates })
-        }));
-        Ok(())
-    }
-
-    async fn wait(&mut self) -> Result<()> {
-        if let Some(running) = self.running.take() {
-            let flushed = running.await.map_err(panicked)??;
-            self.written.extend(flushed.part.map(Arc::new));
-            self.duplicates += flushed.duplicates;
-        }
-        Ok(())
-    }
-
-    /// Makes all files visible.
-    async fn commit(&mut self) -> Result<()> {
-        self.wait().await?;
-        while !self.written.is_empty() {
-            let parts = self.written.iter().map(|part| Part::clone(part)).collect();
-            match self.store.commit(&self.snapshot, parts).await? {
-                Outcome::Committed(_) => return Ok(()),
-                Outcome::Moved => self.rebase().await?,
+    async fn commit(&mut self, parts: &mut Vec<Part>, duplicates: &mut u64) -> Result<()> {
+        while !parts.is_empty() {
+            let change = Change::add(parts.clone());
+            match self.store.commit(&self.snapshot, change).await? {
+                Outcome::Committed(_) => break,
+                Outcome::Moved => self.rebase(parts, duplicates).await?,
             }
         }
         Ok(())
+    }
+
+    async fn build(&self, sorter: Sorter, known: Vec<Arc<Part>>) -> Result<BuiltParts> {
+        let sorted = sorter.finish().await?;
+        let options = BuildOptions {
+            modified_ms: self.modified_ms,
+            workers: self.workers,
+            rows_elsewhere: self.snapshot.rows_of(self.project),
+        };
+        self.store.build_parts(self.project, sorted, known, options).await
     }
 
     /// Takes out what somebody else has committed since this import began.
-    async fn rebase(&mut self) -> Result<()> {
+    async fn rebase(&mut self, parts: &mut Vec<Part>, duplicates: &mut u64) -> Result<()> {
         let newest = self.store.snapshot().await?;
         let news: Vec<_> = newest.parts_since(&self.snapshot).map(Arc::clone).collect();
         self.snapshot = newest;
-        for part in std::mem::take(&mut self.written) {
-            let columns: Vec<_> =
-                events_schema().fields().iter().map(|field| field.name().as_str()).collect();
-            let batches = self.store.read_part(&part, &columns).await?.try_collect().await?;
-            let (batches, duplicates) =
-                drop_duplicates(&self.store, self.project, &news, batches).await?;
-            if duplicates == 0 {
-                self.written.push(part);
+        for part in std::mem::take(parts) {
+            if !shares_events(self.store, self.project, &part, &news).await? {
+                parts.push(part);
                 continue;
             }
-            self.duplicates += duplicates;
-            if !batches.is_empty() {
-                let part = write_part(&self.store, batches, self.modified_ms).await?;
-                self.written.push(Arc::new(part));
+            let mut sorter = Sorter::new(BUFFER_BYTES);
+            let mut batches = self.store.read_part(&part, &all_columns()).await?;
+            while let Some(batch) = batches.try_next().await? {
+                sorter.push(batch).await?;
             }
-            self.store.discard_part(&part).await;
+            let built = self.build(sorter, news.clone()).await?;
+            *duplicates += built.duplicates;
+            parts.extend(built.parts);
+            self.store.discard_parts(&[part]).await;
         }
         Ok(())
     }
-
-    /// Removes what was written and will not be committed.
-    async fn abandon(&mut self) {
-        // The error that ended the import is the one to report.
-        let _ = self.wait().await;
-        for part in &self.written {
-            self.store.discard_part(part).await;
-        }
-    }
-}
-
-async fn write_part(
-    store: &EventStore,
-    batches: Vec<RecordBatch>,
-    modified_ms: i64,
-) -> Result<Part> {
-    let writer = spawn_blocking(move || write_sorted(&batches)).await.map_err(panicked)??;
-    store.put_part(writer, modified_ms).await
 }

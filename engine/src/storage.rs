@@ -5,11 +5,13 @@
 //! `definitions/` (the views and tables that users made) and `tables/` (the rows of those tables).
 
 mod adapt;
+mod build;
 mod definitions;
 mod durable;
 mod guard;
 mod location;
 mod log;
+mod maintain;
 mod part;
 mod projects;
 mod properties;
@@ -39,19 +41,21 @@ use crate::storage::log::{LogSnapshot, TableLog};
 use crate::storage::scan::EventsTable;
 
 pub use crate::storage::location::Location;
+pub use crate::storage::maintain::{Effort, MaintainOptions, MaintainReport};
 pub use crate::storage::properties::{Properties, Property, Seen};
 pub use crate::storage::schema::{COMMENT, HIDDEN, PROPERTY_TYPES, events_schema};
 
+pub(crate) use crate::storage::build::{BuildOptions, BuiltParts, Sorter, column, shares_events};
 pub(crate) use crate::storage::definitions::{
     Definitions, TableColumn, TableDefinition, Version as DefinitionsVersion, ViewColumn,
     ViewDefinition,
 };
 pub(crate) use crate::storage::guard::{ScannedFor, check_project};
-pub(crate) use crate::storage::log::Outcome;
+pub(crate) use crate::storage::log::{Change, Outcome};
 pub(crate) use crate::storage::part::Part;
 pub(crate) use crate::storage::schema::{
-    DISTINCT_ID_HASH, EVENT, GROUP_COUNT, STATISTICS_COLUMNS, TEAM_ID, TIMESTAMP, UUID,
-    distinct_id_hash,
+    DISTINCT_ID_HASH, EVENT, GROUP_COUNT, PROPERTIES, STATISTICS_COLUMNS, TEAM_ID, TIMESTAMP, UUID,
+    all_columns, distinct_id_hash,
 };
 pub(crate) use crate::storage::shred::{SHREDDED_KEY, is_property_column};
 pub(crate) use crate::storage::tables::stored;
@@ -237,19 +241,21 @@ impl EventStore {
         reader::read_part(&self.store, part, columns).await
     }
 
-    /// Deletes a part that was never committed. Should that fail, it stays as a file that nobody
+    /// Deletes parts that were never committed. Should that fail, they stay as files that nobody
     /// sees.
-    pub(crate) async fn discard_part(&self, part: &Part) {
-        if let Ok(location) = part.location()
-            && let Err(error) = self.store.delete(&location).await
-        {
-            tracing::warn!(%location, %error, "an unused file could not be deleted");
+    pub(crate) async fn discard_parts(&self, parts: &[Part]) {
+        for part in parts {
+            if let Ok(location) = part.location()
+                && let Err(error) = self.store.delete(&location).await
+            {
+                tracing::warn!(%location, %error, "an unused file could not be deleted");
+            }
         }
     }
 
-    /// Makes parts visible, all at once, if `snapshot` is still the newest version.
-    pub(crate) async fn commit(&self, snapshot: &Snapshot, parts: Vec<Part>) -> Result<Outcome> {
-        self.log.commit(snapshot.log.version, parts).await
+    /// Changes the files of `events`, all at once, if `snapshot` is still the newest version.
+    pub(crate) async fn commit(&self, snapshot: &Snapshot, change: Change) -> Result<Outcome> {
+        self.log.commit(snapshot.log.version, change).await
     }
 }
 
@@ -259,10 +265,21 @@ impl Snapshot {
         self.log.parts.values()
     }
 
+    fn has(&self, part: &Part) -> bool {
+        self.log.parts.contains_key(&part.path)
+    }
+
     /// False when the log shows that the project has no events.
     pub fn may_have_events(&self, project: ProjectId) -> bool {
         let id = project.0.into();
         self.parts().any(|part| part.may_overlap(TEAM_ID, &id, &id))
+    }
+
+    /// How many rows a project has; those of files shared with others or without statistics are
+    /// left out.
+    pub(crate) fn rows_of(&self, project: ProjectId) -> u64 {
+        let own = self.parts().filter(|part| part.is_only(project));
+        own.filter_map(|part| Some(part.statistics.as_ref()?.rows)).sum()
     }
 
     /// The properties that a project's events have.

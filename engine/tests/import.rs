@@ -2,98 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure here is the test failing")]
 
+mod fixture;
+
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
-use arrow::array::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use fixture::{Fixture, sql_in};
 use hedgerow_engine::ingest::{
     EventName, Format, ImportOptions, ImportReport, Mapping, Observer, Progress, Reject, Source,
     import,
 };
-use hedgerow_engine::{Error, ErrorKind, EventStore, Location, ProjectId, Result};
-use tempfile::TempDir;
+use hedgerow_engine::{Error, ErrorKind, EventStore, Location, Result};
 use tokio::sync::oneshot;
-
-/// A store in a folder of its own, with one project.
-struct Fixture {
-    folder: TempDir,
-    store: EventStore,
-    project: ProjectId,
-}
-
-impl Fixture {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let location = Location::from(folder.path().join("data").as_path());
-        let store = EventStore::create(&location).await.unwrap();
-        let project = store.create_project("default").await.unwrap();
-        Self { folder, store, project }
-    }
-
-    /// A file beside the store.
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-
-    /// What a file with this content does.
-    async fn import_text(&self, name: &str, content: impl AsRef<[u8]>) -> ImportReport {
-        self.import(&self.file(name, content), ImportOptions::default()).await.unwrap()
-    }
-
-    /// The rows of a query as text: cells by `|`, rows by newlines.
-    async fn rows(&self, sql: &str) -> String {
-        let mut lines = Vec::new();
-        for batch in self.sql(sql).await {
-            let columns: Vec<_> = batch
-                .columns()
-                .iter()
-                .map(|column| ArrayFormatter::try_new(column, &FormatOptions::default()).unwrap())
-                .collect();
-            for row in 0..batch.num_rows() {
-                let cells: Vec<_> =
-                    columns.iter().map(|column| column.value(row).to_string()).collect();
-                lines.push(cells.join("|"));
-            }
-        }
-        lines.join("\n")
-    }
-
-    async fn import(&self, path: &Path, options: ImportOptions) -> Result<ImportReport> {
-        let sources = vec![Source::Path(path.to_owned())];
-        import(&self.store, self.project, sources, options, &mut ()).await
-    }
-
-    async fn sql(&self, sql: &str) -> Vec<RecordBatch> {
-        sql_in(&self.store, self.project, sql).await
-    }
-
-    async fn count(&self) -> i64 {
-        let batches = self.sql("select count(*) from events").await;
-        arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(batches[0].column(0))
-            .value(0)
-    }
-}
-
-async fn context(store: &EventStore, project: ProjectId) -> SessionContext {
-    let config = SessionConfig::new().with_target_partitions(2);
-    let context = SessionContext::new_with_config(config);
-    let (url, objects) = store.object_store();
-    context.register_object_store(url, Arc::clone(objects));
-    let snapshot = store.snapshot().await.unwrap();
-    context.register_table("events", store.events(&snapshot, project)).unwrap();
-    context
-}
-
-async fn sql_in(store: &EventStore, project: ProjectId, sql: &str) -> Vec<RecordBatch> {
-    let frame = context(store, project).await.sql(sql).await.unwrap();
-    frame.collect().await.unwrap()
-}
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql-tests/data").join(name)
@@ -536,7 +457,7 @@ async fn files_without_a_commit_are_invisible() {
     let location = Location::from(fixture.folder.path().join("data").as_path());
     let reopened = EventStore::open(&location).await.unwrap();
     let rows = sql_in(&reopened, fixture.project, "select * from events").await;
-    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+    assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
     assert_eq!(counts(&fixture.import_text("2.json", line("b", 1)).await), (1, 0, 0));
 }
 

@@ -151,7 +151,7 @@ async fn check(files: &[Vec<Document>]) {
         }
         let path = inputs.path().join("lines.ndjson");
         std::fs::write(&path, lines).unwrap();
-        let options = ImportOptions { strict: true, ..ImportOptions::default() };
+        let options = ImportOptions { strict: true, maintain: false, ..ImportOptions::default() };
         import(&store, project, vec![Source::Path(path)], options, &mut ()).await.unwrap();
     }
     let engine = Engine::open(&location, EngineOptions::default()).await.unwrap();

@@ -7,6 +7,7 @@ pub(crate) mod failure;
 mod fmt;
 pub(crate) mod import;
 mod lines;
+pub(crate) mod maintain;
 mod meter;
 mod output;
 mod parse;
@@ -45,6 +46,8 @@ enum Command {
     Server(server::Options),
     /// Import events from files into a data folder.
     Import(import::Options),
+    /// Rewrite small and mixed files of a data folder, so that queries read less.
+    Maintain(maintain::Options),
     /// Run a query on a data folder, without a server.
     Query(query::Options),
     /// Check queries in files without running them.
@@ -76,6 +79,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             block_on(server::run(options.over(config.server, config.engine)))
         }
         Command::Import(options) => block_on(import::run(options.over(config.import))),
+        Command::Maintain(options) => block_on(maintain::run(options.over(config.maintain))),
         Command::Query(options) => block_on(query::run(options.over(config.query, config.engine))),
         Command::Check(options) => block_on(check::run(options.over(config.check))),
         Command::Fmt(options) => fmt::run(&options),

@@ -7,7 +7,7 @@ use hedgerow_engine::EngineOptions;
 use serde::Deserialize;
 
 use crate::cli::failure::Failure;
-use crate::cli::{check, demo, import, query, server};
+use crate::cli::{check, demo, import, maintain, query, server};
 
 /// The whole file: a table of options per command.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub demo: demo::Options,
     pub server: server::Options,
     pub import: import::Options,
+    pub maintain: maintain::Options,
     pub query: query::Options,
     pub check: check::Options,
 }

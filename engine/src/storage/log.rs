@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -41,6 +42,21 @@ impl PropertyCache {
     }
 }
 
+/// What a commit does to the files of a table.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Change {
+    pub(crate) adds: Vec<Part>,
+    /// Files whose rows are all in `adds`.
+    pub(crate) rewritten: Vec<Arc<Part>>,
+}
+
+impl Change {
+    /// New rows.
+    pub(crate) fn add(adds: Vec<Part>) -> Self {
+        Self { adds, rewritten: Vec::new() }
+    }
+}
+
 /// What became of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -57,6 +73,10 @@ pub(crate) trait TableLog: std::fmt::Debug + Send + Sync {
     /// The newest version. Reads only what the log gained since the last call.
     async fn snapshot(&self) -> Result<Arc<LogSnapshot>>;
 
-    /// Adds files on top of `expected`, and only on top of that. They appear as a whole.
-    async fn commit(&self, expected: Version, adds: Vec<Part>) -> Result<Outcome>;
+    /// Changes the files on top of `expected`, and only on top of that, as a whole.
+    async fn commit(&self, expected: Version, change: Change) -> Result<Outcome>;
+
+    /// Deletes the files that no version of the last `keep` names, committed ones and those
+    /// that never were: how many there were.
+    async fn vacuum(&self, keep: Duration) -> Result<u64>;
 }

@@ -85,10 +85,20 @@ impl Part {
         })
     }
 
+    /// The project to which every row belongs; none when there are several, or nobody knows.
+    pub(crate) fn project(&self) -> Option<ProjectId> {
+        match self.range(TEAM_ID)? {
+            Range {
+                min: Some(ScalarValue::Int64(Some(min))),
+                max: Some(ScalarValue::Int64(Some(max))),
+            } if min == max => Some(ProjectId(*min)),
+            _ => None,
+        }
+    }
+
     /// True when every row surely belongs to the project.
     pub(crate) fn is_only(&self, project: ProjectId) -> bool {
-        let id = Some(ScalarValue::Int64(Some(project.0)));
-        self.range(TEAM_ID).is_some_and(|range| range.min == id && range.max == id)
+        self.project() == Some(project)
     }
 
     /// False when the log shows that no value of a column lies between these two.

@@ -41,6 +41,11 @@ pub fn events_schema() -> &'static SchemaRef {
     &SCHEMA
 }
 
+/// The names of all columns.
+pub(crate) fn all_columns() -> Vec<&'static str> {
+    events_schema().fields().iter().map(|field| field.name().as_str()).collect()
+}
+
 fn fields() -> Vec<Field> {
     let mut fields = vec![
         required(UUID, Type::Uuid, "The event's identity."),

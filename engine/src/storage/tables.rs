@@ -35,7 +35,7 @@ use uuid::Uuid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::guard::ScannedFor;
 use crate::storage::log::delta::DeltaLog;
-use crate::storage::log::{LogSnapshot, Outcome, TableLog};
+use crate::storage::log::{Change, LogSnapshot, Outcome, TableLog};
 use crate::storage::part::{Part, PartStatistics};
 use crate::storage::{EventStore, ProjectId};
 
@@ -111,7 +111,7 @@ impl EventStore {
         let log = DeltaLog::create(&self.store, &folder, &stored, &[]).await?;
         if !parts.is_empty() {
             let snapshot = log.snapshot().await?;
-            if let Outcome::Moved = log.commit(snapshot.version, parts).await? {
+            if let Outcome::Moved = log.commit(snapshot.version, Change::add(parts)).await? {
                 return Err(Error::internal("somebody else wrote to a new table"));
             }
         }
@@ -136,7 +136,8 @@ impl EventStore {
         loop {
             // Rows that are only added cannot contradict what others add.
             let snapshot = log.snapshot().await?;
-            if let Outcome::Committed(_) = log.commit(snapshot.version, parts.clone()).await? {
+            let change = Change::add(parts.clone());
+            if let Outcome::Committed(_) = log.commit(snapshot.version, change).await? {
                 return Ok(rows);
             }
         }

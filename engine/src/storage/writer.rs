@@ -97,6 +97,11 @@ impl PartWriter {
         Ok(())
     }
 
+    /// The size of the file so far, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.parquet.bytes_written() + self.parquet.in_progress_size()
+    }
+
     /// The whole file, and what the log says about it.
     pub(crate) fn finish(mut self) -> Result<(Bytes, PartStatistics, PropertyCounts)> {
         let layouts: Layouts = self

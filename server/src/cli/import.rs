@@ -53,6 +53,10 @@ pub(crate) struct Options {
     /// Stop at the first record that cannot be imported, and add nothing.
     #[arg(long, env = "HEDGEROW_IMPORT_STRICT")]
     strict: bool,
+    /// Leave small files as they are: for many imports in a row, with `hedgerow maintain` at the
+    /// end.
+    #[arg(long, env = "HEDGEROW_IMPORT_NO_MAINTAIN")]
+    no_maintain: bool,
     /// File for the records that cannot be imported, as they came.
     #[arg(long, value_name = "FILE", env = "HEDGEROW_IMPORT_REJECTS")]
     rejects: Option<PathBuf>,
@@ -82,6 +86,7 @@ impl Options {
     #[must_use]
     pub(crate) fn over(mut self, file: Self) -> Self {
         self.strict |= file.strict;
+        self.no_maintain |= file.no_maintain;
         if self.event.is_none() && self.event_name.is_none() {
             fill!(self, file; event, event_name);
         }
@@ -127,6 +132,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             Format::Parquet => ingest::Format::Parquet,
         }),
         strict: options.strict,
+        maintain: !options.no_maintain,
         ..ImportOptions::default()
     };
     let mut watch = Watch::new(&options)?;

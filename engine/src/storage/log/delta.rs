@@ -3,16 +3,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
+use chrono::{TimeDelta, Utc};
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{
-    Action, Add, ArrayType, DataType as DeltaType, LogicalFileView, MapType, PrimitiveType,
+    Action, Add, ArrayType, DataType as DeltaType, LogicalFileView, MapType, PrimitiveType, Remove,
     StructField, StructType,
 };
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::operations::vacuum::VacuumMode;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::ObjectStore;
@@ -20,7 +23,8 @@ use object_store::prefix::PrefixStore;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::log::{LogSnapshot, Outcome, PropertyCache, TableLog, Version};
+use crate::storage::build::PART_BYTES;
+use crate::storage::log::{Change, LogSnapshot, Outcome, PropertyCache, TableLog, Version};
 use crate::storage::part::{Part, PartStatistics};
 use crate::storage::properties::PropertyCounts;
 use crate::storage::root_url;
@@ -89,16 +93,28 @@ impl TableLog for DeltaLog {
         Ok(Arc::clone(&state.snapshot))
     }
 
-    async fn commit(&self, expected: Version, adds: Vec<Part>) -> Result<Outcome> {
+    async fn commit(&self, expected: Version, change: Change) -> Result<Outcome> {
         let mut state = self.state.lock().await;
         if state.snapshot.version != expected {
             return Ok(Outcome::Moved);
         }
-        let path = adds.first().map(|part| part.path.clone());
-        let operation =
-            DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        let path = change.adds.first().map(|part| part.path.clone());
+        let is_new = change.rewritten.is_empty();
+        let operation = match is_new {
+            true => DeltaOperation::Write {
+                mode: SaveMode::Append,
+                partition_by: None,
+                predicate: None,
+            },
+            false => DeltaOperation::Optimize {
+                predicate: None,
+                target_size: i64::try_from(PART_BYTES).unwrap_or(i64::MAX),
+            },
+        };
+        let removes = change.rewritten.iter().map(|part| remove_action(part));
+        let adds = change.adds.into_iter().map(|part| add_action(part, is_new));
         let outcome = CommitBuilder::from(CommitProperties::default().with_max_retries(0))
-            .with_actions(adds.into_iter().map(add_action).collect())
+            .with_actions(removes.chain(adds).collect())
             .build(
                 Some(state.table.snapshot().map_err(storage_error)?),
                 Arc::clone(&self.log),
@@ -119,6 +135,18 @@ impl TableLog for DeltaLog {
             }
             Err(error) => Err(storage_error(error)),
         }
+    }
+
+    async fn vacuum(&self, keep: Duration) -> Result<u64> {
+        let table = self.state.lock().await.table.clone();
+        let keep = TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);
+        let vacuum = table
+            .vacuum()
+            .with_mode(VacuumMode::Full)
+            .with_enforce_retention_duration(false)
+            .with_retention_period(keep);
+        let (_, metrics) = vacuum.await.map_err(storage_error)?;
+        Ok(metrics.files_deleted.len() as u64)
     }
 }
 
@@ -173,7 +201,7 @@ fn read_part(file: &LogicalFileView) -> Result<Part> {
     })
 }
 
-fn add_action(part: Part) -> Action {
+fn add_action(part: Part, data_change: bool) -> Action {
     let tag = |key: &str, value: String| (key.to_owned(), Some(value));
     let layout = part.sorted.then(|| tag(LAYOUT_KEY, LAYOUT_VERSION.to_owned()));
     let properties = part.properties.as_ref().map(|counts| tag(PROPERTIES_KEY, counts.to_json()));
@@ -184,8 +212,23 @@ fn add_action(part: Part) -> Action {
         path: part.path,
         size: part.size_bytes.cast_signed(),
         modification_time: part.modified_ms,
-        data_change: true,
+        data_change,
         ..Add::default()
+    })
+}
+
+fn remove_action(part: &Part) -> Action {
+    Action::Remove(Remove {
+        path: part.path.clone(),
+        data_change: false,
+        deletion_timestamp: Some(Utc::now().timestamp_millis()),
+        extended_file_metadata: Some(true),
+        partition_values: Some(HashMap::new()),
+        size: Some(part.size_bytes.cast_signed()),
+        tags: None,
+        deletion_vector: None,
+        base_row_id: None,
+        default_row_commit_version: None,
     })
 }
 

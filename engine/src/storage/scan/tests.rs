@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::error::ErrorKind;
 use crate::storage::{
-    EventStore, Location, Outcome, Part, PartWriter, ProjectId, check_project, distinct_id_hash,
-    events_schema,
+    Change, EventStore, Location, Outcome, Part, PartWriter, ProjectId, check_project,
+    distinct_id_hash, events_schema,
 };
 
 /// An event by project, name, distinct id and second.
@@ -37,7 +37,7 @@ async fn put(store: &EventStore, rows: &[Row<'_>]) -> Part {
 
 async fn commit(store: &EventStore, parts: Vec<Part>) {
     let snapshot = store.snapshot().await.unwrap();
-    let outcome = store.commit(&snapshot, parts).await.unwrap();
+    let outcome = store.commit(&snapshot, Change::add(parts)).await.unwrap();
     assert!(matches!(outcome, Outcome::Committed(_)));
 }
 
@@ -209,10 +209,16 @@ async fn of_two_commits_on_one_version_one_has_to_look_again() {
     let snapshot = store.snapshot().await.unwrap();
     let one = put(&store, &[(1, "a", "x", 1)]).await;
     let two = put(&store, &[(1, "b", "x", 1)]).await;
-    assert_eq!(store.commit(&snapshot, vec![one]).await.unwrap(), Outcome::Committed(1));
-    assert_eq!(store.commit(&snapshot, vec![two.clone()]).await.unwrap(), Outcome::Moved);
+    assert_eq!(
+        store.commit(&snapshot, Change::add(vec![one])).await.unwrap(),
+        Outcome::Committed(1)
+    );
+    assert_eq!(
+        store.commit(&snapshot, Change::add(vec![two.clone()])).await.unwrap(),
+        Outcome::Moved
+    );
     let newest = store.snapshot().await.unwrap();
-    assert_eq!(store.commit(&newest, vec![two]).await.unwrap(), Outcome::Committed(2));
+    assert_eq!(store.commit(&newest, Change::add(vec![two])).await.unwrap(), Outcome::Committed(2));
 }
 
 #[tokio::test]
@@ -222,7 +228,7 @@ async fn another_process_is_noticed_when_committing() {
     let snapshot = store.snapshot().await.unwrap();
     let one = put(&store, &[(1, "a", "x", 1)]).await;
     commit(&other, vec![put(&other, &[(1, "b", "x", 1)]).await]).await;
-    assert_eq!(store.commit(&snapshot, vec![one]).await.unwrap(), Outcome::Moved);
+    assert_eq!(store.commit(&snapshot, Change::add(vec![one])).await.unwrap(), Outcome::Moved);
 }
 
 #[tokio::test]

@@ -1,0 +1,165 @@
+//! One cell of all runs → its files.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::interleave_record_batch;
+use tokio::runtime::Handle;
+
+use crate::error::Result;
+use crate::storage::build::cells::{Cell, pieces};
+use crate::storage::build::order::{Days, Key, Wanted, day_of, keys, sorted_rows};
+use crate::storage::build::repeats::{Repeats, find_repeats, may_hold};
+use crate::storage::build::run::{Reader, Run};
+use crate::storage::build::sorter::Sorted;
+use crate::storage::{EventStore, Part, PartWriter, ProjectId, TIMESTAMP, UUID, events_schema};
+
+/// Rows handed to the Parquet writer at a time.
+const WRITE_ROWS: usize = 8192;
+/// Rows by which a file chooses the properties that get columns, and the blocks they come from.
+const SAMPLE_ROWS: usize = 2048;
+const SAMPLE_BLOCKS: usize = 16;
+/// A file of this size is not continued: another one takes the rows that follow.
+pub(crate) const PART_BYTES: usize = 192 << 20;
+/// Bytes of rows that are put in order at once.
+const PIECE_BYTES: usize = 128 << 20;
+
+/// Writes cells.
+pub(super) struct CellWriter {
+    pub(super) store: EventStore,
+    pub(super) project: ProjectId,
+    pub(super) sorted: Sorted,
+    /// Files whose events are not wanted again.
+    pub(super) known: Vec<Arc<Part>>,
+    pub(super) modified_ms: i64,
+}
+
+/// The files of a cell; those written before an error too.
+pub(super) struct Built {
+    pub(super) parts: Vec<Part>,
+    /// How many rows were duplicates.
+    pub(super) outcome: Result<u64>,
+}
+
+impl CellWriter {
+    /// Writes a cell. Blocks the thread.
+    pub(super) fn write(&self, cell: &Cell) -> Built {
+        let mut parts = Vec::new();
+        let outcome = self.write_parts(cell, &mut parts);
+        Built { parts, outcome }
+    }
+
+    fn write_parts(&self, cell: &Cell, parts: &mut Vec<Part>) -> Result<u64> {
+        let mut repeats = self.repeats(cell)?;
+        let blocks = self.sorted.runs.iter().flat_map(|run| &run.blocks);
+        let pieces = pieces(cell, blocks, PIECE_BYTES);
+        let sample = self.sample(&pieces)?;
+        let mut writer: Option<PartWriter> = None;
+        let mut dropped = 0;
+        for piece in &pieces {
+            let batches = self.load(piece)?;
+            let mut rows = sorted_rows(&batches, Days::Together, Some(piece))?;
+            let found = rows.len();
+            rows.retain(|row| repeats.takes(&row.key()));
+            dropped += (found - rows.len()) as u64;
+            let sources: Vec<&RecordBatch> = batches.iter().collect();
+            for run in rows.chunks(WRITE_ROWS) {
+                let places: Vec<_> = run.iter().map(|row| row.place()).collect();
+                let mut open = match writer.take() {
+                    Some(open) => open,
+                    None => PartWriter::new(&sample)?,
+                };
+                open.write(&interleave_record_batch(&sources, &places)?)?;
+                match open.bytes() < PART_BYTES {
+                    true => writer = Some(open),
+                    false => parts.push(self.put(open)?),
+                }
+            }
+        }
+        if let Some(open) = writer {
+            parts.push(self.put(open)?);
+        }
+        Ok(dropped)
+    }
+
+    fn put(&self, writer: PartWriter) -> Result<Part> {
+        Handle::current().block_on(self.store.put_part(writer, self.modified_ms))
+    }
+
+    fn repeats(&self, cell: &Cell) -> Result<Repeats> {
+        let known: Vec<&Part> = self
+            .known
+            .iter()
+            .filter(|part| may_hold(part, self.project, &cell.days))
+            .map(AsRef::as_ref)
+            .collect();
+        let scan = |see: &mut dyn FnMut(Key)| self.scan_keys(cell, see);
+        Handle::current().block_on(find_repeats(&self.store, self.project, &known, cell.rows, scan))
+    }
+
+    /// Hands the key of every row of a cell to `see`.
+    fn scan_keys(&self, cell: &Cell, see: &mut dyn FnMut(Key)) -> Result<()> {
+        let columns = [events_schema().index_of(UUID)?, events_schema().index_of(TIMESTAMP)?];
+        let whole = Wanted { days: cell.days.clone(), from: None, before: None };
+        self.each_block(&whole, Some(&columns), |batch| {
+            keys(&batch)?
+                .filter(|(_, time)| cell.days.contains(&day_of(*time)))
+                .for_each(&mut *see);
+            Ok(())
+        })
+    }
+
+    /// The blocks that hold a piece, in the order in which they came.
+    fn load(&self, piece: &Wanted) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        self.each_block(piece, None, |batch| {
+            batches.push(batch);
+            Ok(())
+        })?;
+        Ok(batches)
+    }
+
+    fn each_block(
+        &self,
+        wanted: &Wanted,
+        columns: Option<&[usize]>,
+        mut take: impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        for run in &self.sorted.runs {
+            let mut reader: Option<Reader<'_>> = None;
+            for (index, _) in
+                run.blocks.iter().enumerate().filter(|(_, block)| block.may_hold(wanted))
+            {
+                let reader = match &mut reader {
+                    Some(reader) => reader,
+                    None => reader.insert(run.reader(columns)?),
+                };
+                take(reader.block(index)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows from all over the cell.
+    fn sample(&self, pieces: &[Wanted]) -> Result<Vec<RecordBatch>> {
+        let Some(piece) = pieces.first() else { return Ok(Vec::new()) };
+        let whole = Wanted { days: piece.days.clone(), from: None, before: None };
+        let places: Vec<(&Run, usize)> = self
+            .sorted
+            .runs
+            .iter()
+            .flat_map(|run| (0..run.blocks.len()).map(move |index| (run, index)))
+            .filter(|(run, index)| run.blocks[*index].may_hold(&whole))
+            .collect();
+        let blocks = places.iter().step_by(places.len().div_ceil(SAMPLE_BLOCKS).max(1));
+        let batches: Vec<RecordBatch> =
+            blocks.map(|(run, index)| run.reader(None)?.block(*index)).collect::<Result<_>>()?;
+        let rows = sorted_rows(&batches, Days::Together, Some(&whole))?;
+        let places: Vec<_> = rows
+            .iter()
+            .step_by(rows.len().div_ceil(SAMPLE_ROWS).max(1))
+            .map(|row| row.place())
+            .collect();
+        Ok(vec![interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?])
+    }
+}
