@@ -102,7 +102,7 @@ QUERIES = {
         p=PATH, s=SESSION,
         lag={
             "hogql": "lag(properties.`$pathname`) over (partition by `$session_id` order by timestamp, uuid)",
-            "clickhouse": "lagInFrame(pathname) over (partition by session order by timestamp, uuid rows between unbounded preceding and unbounded following)",
+            "clickhouse": "lagInFrame(pathname) over (partition by session order by timestamp, toString(uuid) rows between unbounded preceding and unbounded following)",
             "duckdb": "lag(pathname) over (partition by session order by timestamp, uuid)",
         },
     ),

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Product analytics side by side, in one run: Hedgerow, ClickHouse (chdb) and DuckDB.
 
-    run.py HEDGEROW FILE.ndjson [--rounds N] [--folder DIR]
+    run.py HEDGEROW FILE.ndjson [--rounds N] [--folder DIR] [--only TEXT]
 
-Each engine loads the file, with the hot keys as columns where it needs to be told; then each
+Each engine loads the file (unless DIR has it from an earlier run), with the hot keys as columns where it needs to be told; then each
 query runs cold once and hot N times, answers are compared, and a table is printed for RESULTS.md.
 Needs chdb, duckdb and psycopg.
 """
@@ -114,7 +114,7 @@ class DuckDB:
         import duckdb
 
         self.folder = folder / "duckdb"
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         self.connection = duckdb.connect(str(self.folder / "events.db"), config={"threads": 2})
         self.connection.execute("set timezone = 'UTC'")
 
@@ -173,6 +173,7 @@ def main():
     options.add_argument("file", type=pathlib.Path)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--folder", type=pathlib.Path)
+    options.add_argument("--only", default="", help="queries with this in their name")
     options = options.parse_args()
     folder = options.folder or pathlib.Path(tempfile.mkdtemp())
     file = options.file.resolve()
@@ -180,7 +181,7 @@ def main():
 
     engines = [Hedgerow(options.hedgerow, folder), ClickHouse(folder), DuckDB(folder)]
     try:
-        differing = compare(engines, file, events, options.rounds)
+        differing = compare(engines, file, events, options)
     finally:
         for engine in engines:
             with contextlib.suppress(Exception):
@@ -190,23 +191,29 @@ def main():
     sys.exit(1 if differing else 0)
 
 
-def compare(engines, file, events, rounds):
+def compare(engines, file, events, options):
     """Loads, asks, prints; gives the queries whose answers differ."""
     loads = {}
     for engine in engines:
-        started = time.perf_counter()
-        engine.load(file)
-        loads[engine.name] = time.perf_counter() - started
+        # A folder that is kept has what an earlier run loaded.
+        marker = engine.folder.parent / f"{engine.name}.loaded"
+        if not marker.exists():
+            started = time.perf_counter()
+            engine.load(file)
+            marker.write_text(str(time.perf_counter() - started))
+        loads[engine.name] = float(marker.read_text())
         engine.open()
     print("| query (ms; cold, then median hot) | " + " | ".join(e.name for e in engines) + " | ratio to the better peer |")
     print("|---|" + "---|" * (len(engines) + 1))
     ratios, differing = [], []
     for name, asked in QUERIES.items():
+        if options.only not in name:
+            continue
         cells, hot, answers = [], [], []
         for engine, dialect in zip(engines, ("hogql", "clickhouse", "duckdb")):
             times = []
             try:
-                for _ in range(rounds + 1):
+                for _ in range(options.rounds + 1):
                     started = time.perf_counter()
                     rows = engine.ask(asked[dialect])
                     times.append((time.perf_counter() - started) * 1000)

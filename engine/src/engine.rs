@@ -26,6 +26,8 @@ const QUERY_STACK_BYTES: usize = 16 << 20;
 pub struct EngineOptions {
     /// Bytes that running queries may hold together before they spill or fail.
     pub query_memory_bytes_max: usize,
+    /// Bytes of footers and decoded columns that scans keep.
+    pub cache_bytes_max: usize,
     /// Threads that run queries; also the number of partitions a plan is cut into.
     pub query_threads: usize,
     /// The folder that COPY may write to; none means that it may not.
@@ -35,7 +37,12 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { query_memory_bytes_max: 4 << 30, query_threads: threads, export_folder: None }
+        Self {
+            query_memory_bytes_max: 4 << 30,
+            cache_bytes_max: 1 << 30,
+            query_threads: threads,
+            export_folder: None,
+        }
     }
 }
 
@@ -57,6 +64,7 @@ impl Engine {
     /// `Storage` when there is no data folder or it cannot be read.
     pub async fn open(location: &Location, options: EngineOptions) -> Result<Arc<Self>> {
         let store = EventStore::open(location).await?;
+        let store = store.with_cache_bytes(options.cache_bytes_max);
         Self::assemble(Some(store), &options)
     }
 

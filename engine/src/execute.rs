@@ -4,6 +4,7 @@ pub(crate) mod fill;
 pub(crate) mod leaves;
 pub(crate) mod order;
 pub(crate) mod shared;
+mod shift;
 
 use std::sync::Arc;
 

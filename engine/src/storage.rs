@@ -38,7 +38,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::storage::location::{no_data_folder, open_root};
 use crate::storage::log::delta::DeltaLog;
 use crate::storage::log::{LogSnapshot, TableLog};
-use crate::storage::scan::EventsTable;
+use crate::storage::scan::{EventsTable, ScanCache};
 
 pub use crate::storage::location::Location;
 pub use crate::storage::maintain::{Effort, MaintainOptions, MaintainReport};
@@ -53,6 +53,7 @@ pub(crate) use crate::storage::definitions::{
 pub(crate) use crate::storage::guard::{ScannedFor, check_project};
 pub(crate) use crate::storage::log::{Change, Outcome};
 pub(crate) use crate::storage::part::Part;
+pub(crate) use crate::storage::scan::EventsSource;
 pub(crate) use crate::storage::schema::{
     DISTINCT_ID_HASH, EVENT, GROUP_COUNT, PROPERTIES, STATISTICS_COLUMNS, TEAM_ID, TIMESTAMP, UUID,
     all_columns, distinct_id_hash,
@@ -73,6 +74,7 @@ pub struct EventStore {
     url: Url,
     scan_url: ObjectStoreUrl,
     log: Arc<dyn TableLog>,
+    cache: Arc<ScanCache>,
     /// The newest definitions seen, and the logs of users' tables.
     seen: Arc<definitions::Seen>,
     logs: Arc<tables::Logs>,
@@ -86,6 +88,8 @@ pub struct Snapshot {
 
 const FORMAT_FILE: &str = "hedgerow.json";
 const FORMAT_VERSION: u32 = 1;
+/// What scans keep in memory, unless told otherwise.
+const CACHE_BYTES: usize = 1 << 30;
 const EVENTS_FOLDER: &str = "events";
 /// The data folder, wherever it is: what scans and the log call it.
 const ROOT_URL: &str = "hedgerow://data/";
@@ -149,9 +153,17 @@ impl EventStore {
             url: root_url()?,
             scan_url,
             log: Arc::new(log),
+            cache: Arc::new(ScanCache::new(CACHE_BYTES)),
             seen: Arc::default(),
             logs: Arc::default(),
         })
+    }
+
+    /// The same store, with so much memory for footers and decoded columns.
+    #[must_use]
+    pub fn with_cache_bytes(mut self, bytes_max: usize) -> Self {
+        self.cache = Arc::new(ScanCache::new(bytes_max));
+        self
     }
 
     /// The projects by name, in the order of their numbers.
@@ -185,7 +197,7 @@ impl EventStore {
             project,
             snapshot: Arc::clone(snapshot),
             store: Arc::clone(&self.store),
-            store_url: self.scan_url.clone(),
+            cache: Arc::clone(&self.cache),
         })
     }
 

@@ -136,7 +136,9 @@ async fn an_event_that_comes_twice_is_stored_once_even_on_disk() {
 async fn many_small_imports_become_one_file_a_day() {
     let fixture = Fixture::new().await;
     for number in 0..12 {
-        fixture.import_text("events.json", events(&[0, 1, 2], 50, number * 1_000)).await;
+        let file = fixture.file("events.json", events(&[0, 1, 2], 50, number * 1_000));
+        let options = ImportOptions { maintain: number > 5, ..ImportOptions::default() };
+        fixture.import(&file, options).await.unwrap();
     }
     // 12 times n from 1000·i to 1000·i + 149.
     let (rows, sum) = (12 * 150, (0..12).map(|i| 150 * 1_000 * i + 149 * 150 / 2).sum::<u64>());
@@ -145,7 +147,7 @@ async fn many_small_imports_become_one_file_a_day() {
     let report = fixture.store.maintain(&at_once(Effort::Full)).await.unwrap();
     // What importing alone keeps in shape.
     assert!(report.files_before <= 3 * 4, "{} files", report.files_before);
-    assert_eq!((report.files_after, report.events, report.duplicates), (3, rows, 0));
+    assert_eq!((report.files_after, report.duplicates), (3, 0));
     assert_eq!(days(&fixture).await, [(0, 0, 600), (1, 1, 600), (2, 2, 600)]);
     assert_eq!(totals().await, format!("{rows}|{rows}"));
     assert_eq!(sum_of_n(&fixture).await, sum as f64);

@@ -56,6 +56,10 @@ pub(crate) struct EngineFlags {
     /// fail. Default: 4096.
     #[arg(long, value_name = "MB", env = "HEDGEROW_QUERY_MEMORY_MB")]
     query_memory_mb: Option<usize>,
+    /// Memory in megabytes for columns that queries have read, so that the next need not read them
+    /// again. Default: 1024.
+    #[arg(long, value_name = "MB", env = "HEDGEROW_CACHE_MB")]
+    cache_mb: Option<usize>,
     /// Threads that run queries. More than the machine has cores gains nothing. Default: one per
     /// core.
     #[arg(long, value_name = "N", env = "HEDGEROW_QUERY_THREADS")]
@@ -69,7 +73,7 @@ impl EngineFlags {
     /// These flags, and those of the file where they say nothing.
     #[must_use]
     pub(crate) fn over(mut self, file: Self) -> Self {
-        fill!(self, file; query_memory_mb, query_threads, export_folder);
+        fill!(self, file; query_memory_mb, query_threads, cache_mb, export_folder);
         self
     }
 
@@ -80,6 +84,9 @@ impl EngineFlags {
             query_memory_bytes_max: self
                 .query_memory_mb
                 .map_or(defaults.query_memory_bytes_max, |mb| mb.saturating_mul(1 << 20)),
+            cache_bytes_max: self
+                .cache_mb
+                .map_or(defaults.cache_bytes_max, |mb| mb.saturating_mul(1 << 20)),
             query_threads: self.query_threads.map_or(defaults.query_threads, |n| n.max(1)),
             export_folder: self.export_folder.clone(),
         }

@@ -16,10 +16,13 @@ use datafusion::physical_plan::{
     ExecutionPlan, ExecutionPlanProperties, replace_children_if_necessary,
 };
 
-/// DataFusion's rules, with this one before the last, which checks the plan.
+use crate::execute::shift::Shifting;
+
+/// DataFusion's rules, with our own before the last, which checks the plan.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
-    rules.insert(rules.len().saturating_sub(1), Arc::new(SortAgain));
+    let last = rules.len().saturating_sub(1);
+    rules.splice(last..last, [Arc::new(SortAgain) as _, Arc::new(Shifting) as _]);
     rules
 }
 

@@ -11,6 +11,7 @@ pub(super) mod distinct;
 pub(super) mod funnels;
 mod groups;
 pub(super) mod moments;
+mod numbers;
 pub(super) mod pick;
 pub(super) mod quantiles;
 pub(super) mod sums;

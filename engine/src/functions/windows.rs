@@ -3,13 +3,13 @@
 mod frame;
 mod int;
 mod last_match;
+mod shift;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use datafusion::functions_window::cume_dist::cume_dist_udwf;
-use datafusion::functions_window::lead_lag::{lag_udwf, lead_udwf};
 use datafusion::functions_window::nth_value::nth_value_udwf;
 use datafusion::functions_window::ntile::ntile_udwf;
 use datafusion::functions_window::rank::{dense_rank_udwf, percent_rank_udwf, rank_udwf};
@@ -20,6 +20,7 @@ use hedgerow_parser::Span;
 use self::frame::{Direction, InFrame};
 use self::int::Int;
 pub(crate) use self::last_match::LastMatch;
+pub(crate) use self::shift::Shift;
 use super::aggregates::default_value;
 use super::function::{Arg, Function, WindowCall};
 use super::{PlanContext, Typed};
@@ -70,7 +71,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .doc("The number, from 1, of the bucket when the partition is cut into that many.")
     .examples(&[("ntile(2) OVER (ORDER BY 1)", "1")]),
     Function::window("lag", VALUE_OFFSET_DEFAULT, |_, cx, span, args| {
-        shifted(lag_udwf(), cx, span, args)
+        shifted(shift::lag(), cx, span, args)
     })
     .optional(2)
     .any_case()
@@ -80,7 +81,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     )
     .examples(&[("lag(5, 1, 7) OVER (ORDER BY 1)", "7")]),
     Function::window("lead", VALUE_OFFSET_DEFAULT, |_, cx, span, args| {
-        shifted(lead_udwf(), cx, span, args)
+        shifted(shift::lead(), cx, span, args)
     })
     .optional(2)
     .any_case()

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{Field, Schema};
+use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, ScalarValue};
-use datafusion::datasource::provider_as_source;
+use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::functions_table::generate_series::{GenSeriesArgs, GenerateSeriesTable};
 use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, cast, col};
 use hedgerow_parser::{Span, ast};
@@ -313,12 +315,18 @@ fn series(
     args: GenSeriesArgs,
     ordinality: bool,
 ) -> Result<(Vec<RelationColumn>, LogicalPlan)> {
-    // A billion numbers take no memory: they are produced while they are read.
     let backwards = matches!(args, GenSeriesArgs::Int64Args { step, .. } if step < 0);
     let column = Column::new(Some(known), &name);
     let schema = Arc::new(Schema::new(vec![Field::new(&name, Type::Int64.to_arrow(), false)]));
-    let provider = provider_as_source(Arc::new(GenerateSeriesTable::new(schema, args)));
-    let mut plan = LogicalPlanBuilder::scan(known, provider, None)?;
+    let table: Arc<dyn TableProvider> = match few(&args) {
+        Some(numbers) => {
+            let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(numbers)])?;
+            Arc::new(MemTable::try_new(schema, vec![vec![batch]])?)
+        }
+        // A billion numbers take no memory: they are produced while they are read.
+        None => Arc::new(GenerateSeriesTable::new(schema, args)),
+    };
+    let mut plan = LogicalPlanBuilder::scan(known, provider_as_source(table), None)?;
     if backwards {
         // For what asks in which order the rows come.
         plan = plan.sort([col(column.clone()).sort(false, false)])?;
@@ -338,4 +346,19 @@ fn series(
         columns.push(RelationColumn { name, column, ty, hidden: false });
     }
     Ok((columns, plan.build()?))
+}
+
+/// The numbers of a short series: the planner of joins sees how short it is.
+fn few(args: &GenSeriesArgs) -> Option<Int64Array> {
+    const COUNT_MAX: usize = 1024;
+    let GenSeriesArgs::Int64Args { start, end, step, include_end, .. } = args else { return None };
+    let is_in = |number: &i64| match (*step > 0, include_end) {
+        (true, true) => number <= end,
+        (true, false) => number < end,
+        (false, true) => number >= end,
+        (false, false) => number > end,
+    };
+    let numbers = std::iter::successors(Some(*start), |number| number.checked_add(*step));
+    let numbers: Vec<i64> = numbers.take_while(is_in).take(COUNT_MAX + 1).collect();
+    (numbers.len() <= COUNT_MAX).then(|| numbers.into())
 }

@@ -6,8 +6,8 @@ use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
-    Expr, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition, col,
+    Expr, ExpressionPlacement, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowFunctionDefinition, col,
 };
 use hedgerow_parser::{Span, ast};
 
@@ -270,6 +270,10 @@ pub(super) fn plan(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
     if windows.is_empty() {
         return Ok(());
     }
+    let reads = read_before(scope, exprs)?;
+    for window in &mut windows {
+        *window = super::aggregate::replace(std::mem::take(window), &reads)?;
+    }
     let replacements: Vec<(Expr, Expr)> = windows
         .iter()
         .map(|window| {
@@ -282,4 +286,39 @@ pub(super) fn plan(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
         *expr = super::aggregate::replace(std::mem::take(expr), &replacements)?;
         Ok(())
     })
+}
+
+/// Makes columns of the property reads in the expressions, so that the rows which are sorted for
+/// windows carry those and not whole documents.
+fn read_before(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<Vec<(Expr, Expr)>> {
+    let mut reads: Vec<Expr> = Vec::new();
+    let schema = scope.plan.schema();
+    exprs.for_each_mut(&mut |expr, _| {
+        expr.apply(|node| {
+            let is_read = matches!(node, Expr::ScalarFunction(_))
+                && node.placement() == ExpressionPlacement::MoveTowardsLeafNodes
+                && node.column_refs().iter().all(|column| schema.has_column(column));
+            if is_read && !reads.contains(node) {
+                reads.push(node.clone());
+            }
+            Ok(if is_read { TreeNodeRecursion::Jump } else { TreeNodeRecursion::Continue })
+        })?;
+        Ok(())
+    })?;
+    let named: Vec<(Expr, String)> =
+        reads.into_iter().map(|read| (read, scope.env.fresh("read"))).collect();
+    if named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = scope.plan.schema().columns().into_iter().map(col);
+    let computed = named.iter().map(|(read, name)| read.clone().alias(name));
+    let projection: Vec<Expr> = columns.chain(computed).collect();
+    scope.plan = LogicalPlanBuilder::from(scope.plan.clone()).project(projection)?.build()?;
+    let replacements: Vec<(Expr, Expr)> =
+        named.into_iter().map(|(read, name)| (read, col(Column::new_unqualified(name)))).collect();
+    exprs.for_each_mut(&mut |expr, _| {
+        *expr = super::aggregate::replace(std::mem::take(expr), &replacements)?;
+        Ok(())
+    })?;
+    Ok(replacements)
 }

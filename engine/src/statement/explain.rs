@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::execute::shared::{self, SharedQuery};
 use crate::functions::json::property::View;
 use crate::lower::Task;
-use crate::storage::ScannedFor;
+use crate::storage::{EventsSource, ScannedFor};
 
 mod names;
 
@@ -133,6 +133,7 @@ const NAMES: &[(&str, &str)] = &[
     ("NestedLoopJoinExec", "Nested loop join"),
     ("PlaceholderRowExec", "One row"),
     ("ProjectionExec", "Compute"),
+    ("ShiftExec", "Window"),
     ("SortExec", "Sort"),
     ("SortExec(TopK)", "Top rows"),
     ("SortMergeJoinExec", "Merge join"),
@@ -192,6 +193,24 @@ fn step(
 }
 
 fn describe_scan(scan: &DataSourceExec, schema: SchemaRef, step: &mut Step) {
+    let columns: Vec<Value> =
+        schema.fields().iter().map(|field| field.name().as_str().into()).collect();
+    if let Some(events) = scan.data_source().downcast_ref::<EventsSource>() {
+        let bytes = events.parts.iter().map(|part| part.size_bytes).sum();
+        let files = Files { read: events.parts.len(), of: events.files_of_table, bytes };
+        step.name = format!("Scan {}", events.table());
+        step.details.push(("columns", columns.into()));
+        files.describe(step);
+        let conditions = events.conditions.iter().map(|part| plain_columns(&part.to_string()));
+        let conditions: Vec<String> = conditions.collect();
+        if !conditions.is_empty() {
+            step.details.push(("where", conditions.join(" AND ").into()));
+        }
+        if let Some(limit) = events.limit {
+            step.details.push(("limit", limit.into()));
+        }
+        return;
+    }
     let Some((config, source)) = scan.downcast_to_file_source::<ParquetSource>() else {
         step.name = "Rows in memory".to_owned();
         return;
@@ -201,14 +220,10 @@ fn describe_scan(scan: &DataSourceExec, schema: SchemaRef, step: &mut Step) {
     if let Some(about) = about {
         step.name = format!("Scan {}", about.table);
     }
-    let columns: Vec<Value> =
-        schema.fields().iter().map(|field| field.name().as_str().into()).collect();
     step.details.push(("columns", columns.into()));
-    let bytes: u64 = files.iter().map(|file| file.object_meta.size).sum();
-    let total = about.map_or(files.len(), |about| about.files_of_table);
-    step.details.push(("files", files.len().into()));
-    step.details.push(("files pruned", total.saturating_sub(files.len()).into()));
-    step.details.push(("bytes", bytes.into()));
+    let of = about.map_or(files.len(), |about| about.files_of_table);
+    let bytes = files.iter().map(|file| file.object_meta.size).sum();
+    Files { read: files.len(), of, bytes }.describe(step);
     if let Some(limit) = config.limit {
         step.details.push(("limit", limit.into()));
     }
@@ -216,6 +231,31 @@ fn describe_scan(scan: &DataSourceExec, schema: SchemaRef, step: &mut Step) {
         step.details.push(("pruned by", plain_columns(&predicate.to_string()).into()));
     }
 }
+
+/// The files that a scan reads, of those that the table has.
+struct Files {
+    read: usize,
+    of: usize,
+    bytes: u64,
+}
+
+impl Files {
+    fn describe(&self, step: &mut Step) {
+        step.details.push(("files", self.read.into()));
+        step.details.push(("files pruned", self.of.saturating_sub(self.read).into()));
+        step.details.push(("bytes", self.bytes.into()));
+    }
+}
+
+/// What a scan of events counts.
+const SCAN_COUNTS: [&str; 6] = [
+    "bytes read",
+    "column chunks decoded",
+    "column chunks in memory",
+    "files read",
+    "row groups pruned",
+    "row groups read",
+];
 
 fn measured(plan: &Arc<dyn ExecutionPlan>) -> Measured {
     let Some(metrics) = plan.metrics() else {
@@ -235,6 +275,11 @@ fn measured(plan: &Arc<dyn ExecutionPlan>) -> Measured {
             }
             MetricValue::Count { name, count } if name == "bytes_scanned" => {
                 *counts.entry("bytes read").or_default() += count.value();
+            }
+            MetricValue::Count { name, count } => {
+                if let Some(known) = SCAN_COUNTS.iter().find(|known| *known == name) {
+                    *counts.entry(known).or_default() += count.value();
+                }
             }
             MetricValue::Time { name, time } if name == "time_elapsed_processing" => {
                 reading += Duration::from_nanos(time.value() as u64);

@@ -1,7 +1,7 @@
 //! Property reads, resolved for each file: from a column of its own where the file has one.
 //!
-//! DataFusion hands the expressions of a scan to an adapter for each file, before it prunes row
-//! groups and chooses the columns to read. Here a call such as `__property(properties, 'plan')`
+//! A scan rewrites its expressions for each file, before it prunes row groups and chooses the
+//! columns to read. A call such as `__property(properties, 'plan')`
 //! becomes the column of that property, an expression over a remainder column, or NULL, by what
 //! the file's footer says. The answer is the one that the document gives in every case.
 
@@ -18,40 +18,31 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
-use super::shred::{Columns, DOCUMENTS, Kind, Layouts, Place, SHREDDED_KEY, column_name};
+use super::schema::events_schema;
+use super::shred::{Columns, DOCUMENTS, Kind, Layouts, Place, column_name};
 use crate::functions::json::property::{Conversion, Read, View, read_of};
-
-/// Makes adapters for files of `events`.
-#[derive(Debug)]
-pub(crate) struct Adapting;
-
-impl PhysicalExprAdapterFactory for Adapting {
-    fn create(
-        &self,
-        logical_file_schema: SchemaRef,
-        physical_file_schema: SchemaRef,
-    ) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let layouts = physical_file_schema.metadata().get(SHREDDED_KEY);
-        // Unreadable is as good as unknown: the documents are there.
-        let layouts: Layouts =
-            layouts.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let plain = DefaultPhysicalExprAdapterFactory
-            .create(logical_file_schema, Arc::clone(&physical_file_schema))?;
-        Ok(Arc::new(Adapter { plain, file: physical_file_schema, layouts }))
-    }
-}
 
 /// Rewrites the expressions of one file.
 #[derive(Debug)]
-struct Adapter {
+pub(crate) struct Adapter<'a> {
     /// For everything but properties.
     plain: Arc<dyn PhysicalExprAdapter>,
-    file: SchemaRef,
-    layouts: Layouts,
+    file: &'a SchemaRef,
+    layouts: &'a Layouts,
 }
 
-impl PhysicalExprAdapter for Adapter {
-    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+impl<'a> Adapter<'a> {
+    /// For a file of `events` with these columns.
+    pub(crate) fn new(file: &'a SchemaRef, layouts: &'a Layouts) -> Result<Self> {
+        let table = Arc::clone(events_schema());
+        let plain = DefaultPhysicalExprAdapterFactory.create(table, Arc::clone(file))?;
+        Ok(Self { plain, file, layouts })
+    }
+}
+
+impl Adapter<'_> {
+    /// The same expression in the terms of the file.
+    pub(crate) fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
         let rewritten = expr.transform_down(|expr| {
             if let Some(read) = read_of(expr.as_ref())
                 && let Some(answer) = self.answer(&read)?
@@ -68,7 +59,7 @@ impl PhysicalExprAdapter for Adapter {
     }
 }
 
-impl Adapter {
+impl Adapter<'_> {
     /// Where this file has the answer to a property read, other than in the document.
     fn answer(&self, read: &Read<'_>) -> Result<Option<Arc<dyn PhysicalExpr>>> {
         let Some((name, prefix)) = DOCUMENTS.iter().find(|(name, _)| *name == read.column.name())
@@ -119,7 +110,7 @@ impl Adapter {
 
 /// A path with columns, and the read that wants it.
 struct Spot<'a> {
-    adapter: &'a Adapter,
+    adapter: &'a Adapter<'a>,
     read: &'a Read<'a>,
     prefix: &'a str,
     path: &'a str,

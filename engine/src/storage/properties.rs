@@ -63,6 +63,20 @@ impl Seen {
             + self.arrays
     }
 
+    fn count(&mut self, kind: Kind) {
+        let counter = match kind {
+            Kind::String => &mut self.strings,
+            Kind::DateTime => &mut self.date_times,
+            Kind::Number => &mut self.numbers,
+            Kind::LargeNumber => &mut self.large_numbers,
+            Kind::Boolean => &mut self.booleans,
+            Kind::Object => &mut self.objects,
+            Kind::Array => &mut self.arrays,
+            Kind::Null => &mut self.nulls,
+        };
+        *counter += 1;
+    }
+
     fn add(&mut self, other: &Self) {
         self.strings += other.strings;
         self.date_times += other.date_times;
@@ -118,25 +132,13 @@ impl PropertyCounts {
     }
 
     fn count(&mut self, key: &str, kind: Kind) {
-        if !self.keys.contains_key(key) {
-            if self.keys.len() >= KEYS_MAX || key.len() > KEY_BYTES_MAX {
-                self.complete = false;
-                return;
-            }
-            self.keys.insert(key.to_owned(), Seen::default());
+        if let Some(seen) = self.keys.get_mut(key) {
+            seen.count(kind);
+        } else if self.keys.len() >= KEYS_MAX || key.len() > KEY_BYTES_MAX {
+            self.complete = false;
+        } else {
+            self.keys.entry(key.to_owned()).or_default().count(kind);
         }
-        let Some(seen) = self.keys.get_mut(key) else { return };
-        let counter = match kind {
-            Kind::String => &mut seen.strings,
-            Kind::DateTime => &mut seen.date_times,
-            Kind::Number => &mut seen.numbers,
-            Kind::LargeNumber => &mut seen.large_numbers,
-            Kind::Boolean => &mut seen.booleans,
-            Kind::Object => &mut seen.objects,
-            Kind::Array => &mut seen.arrays,
-            Kind::Null => &mut seen.nulls,
-        };
-        *counter += 1;
     }
 
     /// The JSON text for the log.

@@ -269,12 +269,8 @@ impl UserTable {
         let mut by_size: Vec<_> = snapshot.parts.values().collect();
         by_size.sort_by_key(|part| std::cmp::Reverse(part.size_bytes));
         for part in by_size {
-            let scanned_for = ScannedFor {
-                project: self.project,
-                is_shared: false,
-                table: Arc::clone(&self.name),
-                files_of_table,
-            };
+            let scanned_for =
+                ScannedFor { project: self.project, table: Arc::clone(&self.name), files_of_table };
             let file = PartitionedFile::new_from_meta(part.meta_in(&self.folder)?);
             if let Some((bytes, files)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
                 *bytes += part.size_bytes;

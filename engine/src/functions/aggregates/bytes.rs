@@ -137,6 +137,11 @@ impl Interner {
         }
     }
 
+    /// How many strings there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// The string of a number.
     pub(super) fn get(&self, number: u32) -> &[u8] {
         let number = number as usize;

@@ -21,6 +21,7 @@ use datafusion::common::hash_utils::RandomState;
 use super::aggregate;
 use super::bytes::{Encoder, Interner};
 use super::groups::{Groups, explode, lists};
+use super::numbers::NumberSet;
 use crate::error::Result;
 use crate::functions::function::{Arg, Function};
 use crate::types::Type;
@@ -230,7 +231,7 @@ impl<L: Layout> Groups for Fixed<L> {
     }
 
     fn finish(&self, count: usize) -> Result<ArrayRef> {
-        Ok(counts(self.sets[..count].iter()))
+        Ok(counts(self.sets[..count].iter().map(HashSet::len)))
     }
 
     fn forget(&mut self, count: usize) {
@@ -249,7 +250,7 @@ struct Interned {
     types: Vec<Type>,
     encoder: Encoder,
     interner: Interner,
-    sets: Vec<Set<u32>>,
+    sets: Vec<NumberSet>,
     values: usize,
 }
 
@@ -280,7 +281,7 @@ impl Groups for Interned {
 
     fn grow(&mut self, count: usize) {
         if self.sets.len() < count {
-            self.sets.resize_with(count, Set::default);
+            self.sets.resize_with(count, NumberSet::default);
         }
     }
 
@@ -288,7 +289,8 @@ impl Groups for Interned {
         let rows = self.encoder.encode(args)?;
         for (row, group) in groups.iter().enumerate() {
             let number = self.interner.intern(rows.row(row));
-            self.values += usize::from(self.sets[*group].insert(number));
+            let count = self.interner.len();
+            self.values += usize::from(self.sets[*group].insert(number, count));
         }
         Ok(())
     }
@@ -300,13 +302,14 @@ impl Groups for Interned {
 
     fn state(&self, count: usize) -> Result<Vec<ArrayRef>> {
         let sets = &self.sets[..count];
-        let rows = sets.iter().flatten().map(|number| self.interner.get(*number));
+        let numbers = sets.iter().flat_map(NumberSet::iter);
+        let rows = numbers.map(|number| self.interner.get(number));
         let columns = self.encoder.decode(rows)?;
-        Ok(lists_all(columns, &self.types, sets.iter().map(HashSet::len)))
+        Ok(lists_all(columns, &self.types, sets.iter().map(NumberSet::len)))
     }
 
     fn finish(&self, count: usize) -> Result<ArrayRef> {
-        Ok(counts(self.sets[..count].iter()))
+        Ok(counts(self.sets[..count].iter().map(NumberSet::len)))
     }
 
     fn forget(&mut self, count: usize) {
@@ -347,8 +350,8 @@ pub(super) fn lists_all(
     columns.map(|(values, ty)| Arc::new(lists(values, ty, lengths.clone())) as ArrayRef).collect()
 }
 
-fn counts<'a, T: 'a>(sets: impl Iterator<Item = &'a Set<T>>) -> ArrayRef {
-    Arc::new(Int64Array::from_iter_values(sets.map(|set| set.len() as i64)))
+fn counts(lengths: impl Iterator<Item = usize>) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(lengths.map(|length| length as i64)))
 }
 
 /// A hash table is between 7/16 and 7/8 full and has one byte beside each slot.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::datasource::physical_plan::{FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
@@ -14,6 +13,7 @@ use serde_json::Value;
 
 use super::{Step, plain_columns};
 use crate::functions::json::property::read_of;
+use crate::storage::EventsSource;
 
 /// How names made by the optimizer begin.
 const MADE: &str = "__datafusion_extracted";
@@ -28,13 +28,13 @@ impl Names {
         let mut names = Self::default();
         plan.apply(|node| {
             if let Some(scan) = node.downcast_ref::<DataSourceExec>()
-                && let Some((_, source)) = scan.downcast_to_file_source::<ParquetSource>()
+                && let Some(events) = scan.data_source().downcast_ref::<EventsSource>()
             {
-                for computed in source.projection().into_iter().flat_map(|all| all.iter()) {
+                for computed in events.projection.iter() {
                     names.add(&computed.alias, &computed.expr)?;
                 }
-                if let Some(predicate) = source.filter() {
-                    names.add_calls(&predicate)?;
+                for condition in &events.conditions {
+                    names.add_calls(condition)?;
                 }
             }
             if let Some(projection) = node.downcast_ref::<ProjectionExec>() {

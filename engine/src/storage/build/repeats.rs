@@ -3,13 +3,12 @@
 //! Two events are the same when project, uuid and timestamp are equal. Only these two columns are
 //! read; the keys at hand are bounded, because a large cell is looked at in several passes.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use datafusion::common::ScalarValue;
+use datafusion::common::{HashMap, HashSet, ScalarValue};
 use futures::TryStreamExt;
 
 use crate::error::Result;

@@ -1,7 +1,8 @@
 //! The log as a Delta table, so that other tools can read it. Nothing of the library's types
 //! leaves this file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,10 @@ use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::operations::vacuum::VacuumMode;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError};
-use object_store::ObjectStore;
+use futures::TryStreamExt;
+use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -140,13 +143,22 @@ impl TableLog for DeltaLog {
     async fn vacuum(&self, keep: Duration) -> Result<u64> {
         let table = self.state.lock().await.table.clone();
         let keep = TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);
-        let vacuum = table
+        let unused = table
             .vacuum()
             .with_mode(VacuumMode::Full)
+            .with_dry_run(true)
             .with_enforce_retention_duration(false)
             .with_retention_period(keep);
-        let (_, metrics) = vacuum.await.map_err(storage_error)?;
-        Ok(metrics.files_deleted.len() as u64)
+        let (_, unused) = unused.await.map_err(storage_error)?;
+        let unused: HashSet<Path> = unused.files_deleted.into_iter().map(Path::from).collect();
+        // The log names files for days after they are gone.
+        let store = self.log.object_store(None);
+        let there = store.list(None).try_filter(|file| ready(unused.contains(&file.location)));
+        let there: Vec<_> = there.map_ok(|file| file.location).try_collect().await?;
+        for location in &there {
+            store.delete(location).await?;
+        }
+        Ok(there.len() as u64)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which paths of a file's documents get columns of their own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use datafusion::common::HashMap;
 
 use super::value::{Kind, kind_of};
 use super::{Columns, spell};

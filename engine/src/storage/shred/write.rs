@@ -1,12 +1,13 @@
 //! Documents → columns.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, StringBuilder, StringViewArray,
 };
 use arrow::datatypes::{DataType, Field};
+use datafusion::common::HashSet;
 
 use super::choose::{Choice, Node};
 use super::value::{Kind, Kinds, kind_of};

@@ -1,0 +1,195 @@
+//! What a scan wants of each file: which row groups, and its expressions in the terms of the file.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::datasource::physical_plan::parquet::{
+    ParquetAccessPlan, ParquetFileMetrics, RowGroupAccessPlanFilter,
+};
+use datafusion::error::Result;
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::simplifier::PhysicalExprSimplifier;
+use datafusion::physical_expr::utils::{collect_columns, conjunction, split_conjunction};
+use datafusion::physical_expr_common::physical_expr::{
+    snapshot_generation, snapshot_physical_expr,
+};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+
+use crate::storage::ProjectId;
+use crate::storage::adapt::Adapter;
+use crate::storage::part::{Part, PartsStatistics};
+use crate::storage::scan::group::{FilePlan, GroupRows, Reading};
+use crate::storage::scan::lanes::Lane;
+use crate::storage::scan::open::OpenFile;
+use crate::storage::schema::{TEAM_ID, events_schema};
+
+/// Plans files for one partition.
+pub(super) struct FilePlans {
+    project: ProjectId,
+    /// Over the table.
+    conditions: Vec<Arc<dyn PhysicalExpr>>,
+    projection: ProjectionExprs,
+    /// Conditions that become stricter while the query runs, as those of `LIMIT` do.
+    is_dynamic: bool,
+    reading: Reading,
+}
+
+/// A file that has been opened.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    part: Arc<Part>,
+    plan: Arc<FilePlan>,
+    /// Of the conditions by which it was planned.
+    generation: u64,
+}
+
+impl FilePlans {
+    pub(super) fn new(
+        project: ProjectId,
+        conditions: &[Arc<dyn PhysicalExpr>],
+        projection: &ProjectionExprs,
+        reading: Reading,
+    ) -> Self {
+        Self {
+            project,
+            conditions: conditions.to_vec(),
+            projection: projection.clone(),
+            // Others are always of generation 0.
+            is_dynamic: conditions.iter().any(|condition| snapshot_generation(condition) > 0),
+            reading,
+        }
+    }
+
+    /// Opens a file: its row groups that may have wanted rows; none where nothing in it can be
+    /// wanted.
+    pub(super) async fn find(&self, part: &Arc<Part>) -> Result<Option<(Found, Vec<usize>)>> {
+        if self.is_dynamic && !self.may_match(part)? {
+            return Ok(None);
+        }
+        let file = match self.reading.cache.file(&part.path) {
+            Some(file) => file,
+            None => {
+                let metrics = &self.reading.metrics;
+                let file = OpenFile::open(&self.reading.store, part, &metrics.bytes).await?;
+                let file = Arc::new(file);
+                self.reading.cache.keep_file(&file);
+                file
+            }
+        };
+        let generation = self.generation();
+        let Some((plan, groups)) = self.plan(part, file)? else { return Ok(None) };
+        self.reading.metrics.files.add(1);
+        Ok(Some((Found { part: Arc::clone(part), plan: Arc::new(plan), generation }, groups)))
+    }
+
+    /// The rows of a row group, if it may have wanted ones by now.
+    pub(super) async fn rows(&self, found: &Found, group: usize) -> Result<Option<GroupRows>> {
+        let mut plan = Arc::clone(&found.plan);
+        if self.is_dynamic && self.generation() != found.generation {
+            match self.plan(&found.part, Arc::clone(&plan.file))? {
+                Some((newer, groups)) if groups.contains(&group) => plan = Arc::new(newer),
+                _ => return Ok(None),
+            }
+        }
+        self.reading.metrics.groups.add(1);
+        GroupRows::open(&self.reading, &plan, group).await.map(Some)
+    }
+
+    fn generation(&self) -> u64 {
+        self.conditions.iter().map(snapshot_generation).fold(0, u64::wrapping_add)
+    }
+
+    /// The conditions as they are now.
+    fn conditions(&self) -> Result<Vec<Arc<dyn PhysicalExpr>>> {
+        let conditions = self.conditions.iter().cloned();
+        match self.is_dynamic {
+            true => conditions.map(snapshot_physical_expr).collect(),
+            false => Ok(conditions.collect()),
+        }
+    }
+
+    /// False when the log shows that a part has no wanted rows.
+    fn may_match(&self, part: &Arc<Part>) -> Result<bool> {
+        let pruning = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(events_schema()))
+            .try_build(conjunction(self.conditions()?))?;
+        let parts = PartsStatistics {
+            parts: std::slice::from_ref(part),
+            schema: Arc::clone(events_schema()),
+        };
+        Ok(pruning.prune(&parts)?.into_iter().all(|keep| keep))
+    }
+
+    fn plan(&self, part: &Part, file: Arc<OpenFile>) -> Result<Option<(FilePlan, Vec<usize>)>> {
+        let adapter = Adapter::new(&file.schema, &file.layouts)?;
+        let simplifier = PhysicalExprSimplifier::new(&file.schema);
+        let mut conditions = Vec::new();
+        let own = (!part.is_only(self.project)).then(|| of_project(self.project)).transpose()?;
+        for condition in self.conditions()?.into_iter().chain(own) {
+            let condition = simplifier.simplify(adapter.rewrite(condition)?)?;
+            for condition in split_conjunction(&condition) {
+                match condition.downcast_ref::<Literal>().map(Literal::value) {
+                    Some(ScalarValue::Boolean(Some(true))) => {}
+                    Some(_) => return Ok(None),
+                    None => conditions.push(Arc::clone(condition)),
+                }
+            }
+        }
+        let groups = self.groups(&file, &conditions)?;
+        let lanes: Vec<Arc<dyn PhysicalExpr>> = self
+            .projection
+            .iter()
+            .map(|column| adapter.rewrite(Arc::clone(&column.expr)))
+            .collect::<Result<_>>()?;
+        let read: BTreeSet<usize> = conditions
+            .iter()
+            .chain(&lanes)
+            .flat_map(|expr| collect_columns(expr).into_iter().map(|column| column.index()))
+            .collect();
+        let loaded: Vec<usize> = read.into_iter().collect();
+        let lane = |expr| Lane::new(expr, &file.schema, &loaded);
+        let plan = FilePlan {
+            conditions: conditions.into_iter().map(lane).collect::<Result<_>>()?,
+            lanes: lanes.into_iter().map(lane).collect::<Result<_>>()?,
+            loaded,
+            file,
+        };
+        Ok(Some((plan, groups)))
+    }
+
+    /// The row groups that may have wanted rows, by their statistics.
+    fn groups(&self, file: &OpenFile, conditions: &[Arc<dyn PhysicalExpr>]) -> Result<Vec<usize>> {
+        let groups = file.footer.metadata().row_groups();
+        let all = ParquetAccessPlan::new_all(groups.len());
+        if conditions.is_empty() {
+            return Ok(all.row_group_indexes());
+        }
+        let pruning = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(&file.schema))
+            .try_build(conjunction(conditions.iter().cloned()))?;
+        let mut filter = RowGroupAccessPlanFilter::new(all);
+        filter.prune_by_statistics(
+            &file.schema,
+            file.footer.parquet_schema(),
+            groups,
+            &pruning,
+            // Ours are others.
+            &ParquetFileMetrics::new(0, &file.path, &ExecutionPlanMetricsSet::new()),
+        );
+        let kept: Vec<usize> = filter.row_group_indexes().collect();
+        self.reading.metrics.groups_pruned.add(groups.len() - kept.len());
+        Ok(kept)
+    }
+}
+
+/// Only rows of the project, for files that are shared with others.
+fn of_project(project: ProjectId) -> Result<Arc<dyn PhysicalExpr>> {
+    let column = Arc::new(Column::new_with_schema(TEAM_ID, events_schema())?);
+    let id = Arc::new(Literal::new(ScalarValue::Int64(Some(project.0))));
+    Ok(Arc::new(BinaryExpr::new(column, Operator::Eq, id)))
+}

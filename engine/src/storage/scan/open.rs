@@ -1,0 +1,136 @@
+//! A file that scans have looked into: its footer, and what it says.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use bytes::Bytes;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_plan::metrics::Count;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::basic::Encoding;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+
+use crate::storage::part::Part;
+use crate::storage::shred::{Layouts, SHREDDED_KEY};
+
+/// A file's footer, in the forms that scans need.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(super) path: Arc<str>,
+    pub(super) location: Path,
+    /// Reads text as dictionaries where the file has them throughout.
+    pub(super) footer: ArrowReaderMetadata,
+    /// The columns as expressions see them: text as views.
+    pub(super) schema: SchemaRef,
+    pub(super) layouts: Arc<Layouts>,
+}
+
+impl OpenFile {
+    pub(super) async fn open(
+        store: &Arc<dyn ObjectStore>,
+        part: &Part,
+        bytes: &Count,
+    ) -> Result<Self> {
+        let location = part.location()?;
+        let mut reader = FileReader {
+            store: Arc::clone(store),
+            location: location.clone(),
+            bytes: bytes.clone(),
+        };
+        let metadata = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .load_and_finish(&mut reader, part.size_bytes)
+            .await?;
+        let metadata = Arc::new(metadata);
+        let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())?;
+        let read_as = with_text(plain.schema(), |column| match is_dictionary(&metadata, column) {
+            true => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            false => DataType::Utf8View,
+        });
+        let schema = with_text(plain.schema(), |_| DataType::Utf8View);
+        let options = ArrowReaderOptions::new().with_schema(read_as);
+        let layouts = schema.metadata().get(SHREDDED_KEY);
+        // Unreadable is as good as unknown: the documents are there.
+        let layouts = layouts.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        Ok(Self {
+            path: part.path.as_str().into(),
+            location,
+            footer: ArrowReaderMetadata::try_new(metadata, options)?,
+            schema,
+            layouts: Arc::new(layouts),
+        })
+    }
+
+    /// What the footer takes in memory, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        const FIELD_BYTES: usize = 500;
+        self.footer.metadata().memory_size() + self.schema.fields().len() * FIELD_BYTES
+    }
+}
+
+/// The schema with other types for text.
+fn with_text(schema: &Schema, text: impl Fn(usize) -> DataType) -> SchemaRef {
+    let fields =
+        schema.fields().iter().enumerate().map(|(column, field)| match field.data_type() {
+            DataType::Utf8 => Arc::new(Field::clone(field).with_data_type(text(column))),
+            _ => Arc::clone(field),
+        });
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
+}
+
+/// True when every page of a column is encoded by a dictionary. The columns of a flat schema are
+/// numbered as the fields.
+fn is_dictionary(metadata: &ParquetMetaData, column: usize) -> bool {
+    let flat = metadata.file_metadata().schema_descr().num_columns()
+        == metadata.file_metadata().schema().get_fields().len();
+    flat && metadata.row_groups().iter().all(|group| {
+        group.column(column).page_encoding_stats_mask().is_some_and(|mask| {
+            mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY)
+        })
+    })
+}
+
+/// Reads a file whose footer is known.
+#[derive(Debug)]
+pub(super) struct FileReader {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) location: Path,
+    /// Counts what is read.
+    pub(super) bytes: Count,
+}
+
+impl AsyncFileReader for FileReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        self.bytes.add(usize::try_from(range.end - range.start).unwrap_or_default());
+        async move { self.store.get_range(&self.location, range).await.map_err(external) }.boxed()
+    }
+
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        let bytes: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        self.bytes.add(usize::try_from(bytes).unwrap_or_default());
+        async move { self.store.get_ranges(&self.location, &ranges).await.map_err(external) }
+            .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        let known = || ParquetError::General("the footer is read elsewhere".to_owned());
+        async move { Err(known()) }.boxed()
+    }
+}
+
+fn external(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(DataFusionError::from(error)))
+}
