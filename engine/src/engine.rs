@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::execute::fill::Planner;
 use crate::execute::{leaves, order};
 use crate::session::{Session, SessionOptions};
-use crate::storage::{Definitions, EventStore, Location, ProjectId};
+use crate::storage::{CACHE_BYTES, Definitions, EventStore, Location, ProjectId, default_workers};
 
 /// Planning recurses over expressions as deep as the parser's limits allow.
 const QUERY_STACK_BYTES: usize = 16 << 20;
@@ -36,11 +36,10 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             query_memory_bytes_max: 4 << 30,
-            cache_bytes_max: 1 << 30,
-            query_threads: threads,
+            cache_bytes_max: CACHE_BYTES,
+            query_threads: default_workers(),
             export_folder: None,
         }
     }

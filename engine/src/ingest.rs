@@ -1,8 +1,8 @@
 //! The way of events into the store.
 //!
 //! An import is a pipeline: one thread reads and decompresses, workers parse, one task at a time
-//! sorts. Once all is read, files are built without duplicates. Everything an import adds becomes visible at once,
-//! with the one commit at its end.
+//! sorts. Once all is read, files are built without duplicates. Everything an import adds becomes
+//! visible at once, with the one commit at its end.
 
 mod chunk;
 mod event;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, RecordBatch};
 use chrono::{DateTime, Utc};
 use datafusion::common::{HashMap, HashSet};
-use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
@@ -29,8 +29,8 @@ use crate::ingest::event::{EventBatch, repeated_uuid};
 use crate::ingest::parse::{Parsed, Parser};
 use crate::ingest::source::{expand, invalid};
 use crate::storage::{
-    BuildOptions, BuiltParts, Change, Effort, EventStore, MaintainOptions, Outcome, Part,
-    ProjectId, Snapshot, Sorter, UUID, all_columns, column, shares_events,
+    BUFFER_BYTES, BuildOptions, BuiltParts, Change, Effort, EventStore, MaintainOptions, Outcome,
+    Part, ProjectId, Snapshot, Sorter, UUID, column, default_workers, shares_events,
 };
 
 pub use crate::ingest::parse::Reject;
@@ -57,8 +57,6 @@ pub struct ImportOptions {
     pub maintain: bool,
 }
 
-const BUFFER_BYTES: usize = 256 << 20;
-
 impl Default for ImportOptions {
     fn default() -> Self {
         Self {
@@ -67,7 +65,7 @@ impl Default for ImportOptions {
             strict: false,
             imported_at: Utc::now(),
             buffer_bytes: BUFFER_BYTES,
-            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            workers: default_workers(),
             maintain: true,
         }
     }
@@ -363,10 +361,7 @@ impl Commit<'_> {
                 continue;
             }
             let mut sorter = Sorter::new(BUFFER_BYTES);
-            let mut batches = self.store.read_part(&part, &all_columns()).await?;
-            while let Some(batch) = batches.try_next().await? {
-                sorter.push(batch).await?;
-            }
+            sorter.push_part(self.store, self.project, &part).await?;
             let built = self.build(sorter, news.clone()).await?;
             *duplicates += built.duplicates;
             parts.extend(built.parts);

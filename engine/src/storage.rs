@@ -45,7 +45,9 @@ pub use crate::storage::maintain::{Effort, MaintainOptions, MaintainReport};
 pub use crate::storage::properties::{Properties, Property, Seen};
 pub use crate::storage::schema::{COMMENT, HIDDEN, PROPERTY_TYPES, events_schema};
 
-pub(crate) use crate::storage::build::{BuildOptions, BuiltParts, Sorter, column, shares_events};
+pub(crate) use crate::storage::build::{
+    BUFFER_BYTES, BuildOptions, BuiltParts, Sorter, column, default_workers, shares_events,
+};
 pub(crate) use crate::storage::definitions::{
     Definitions, TableColumn, TableDefinition, Version as DefinitionsVersion, ViewColumn,
     ViewDefinition,
@@ -89,7 +91,7 @@ pub struct Snapshot {
 const FORMAT_FILE: &str = "hedgerow.json";
 const FORMAT_VERSION: u32 = 1;
 /// What scans keep in memory, unless told otherwise.
-const CACHE_BYTES: usize = 1 << 30;
+pub(crate) const CACHE_BYTES: usize = 1 << 30;
 const EVENTS_FOLDER: &str = "events";
 /// The data folder, wherever it is: what scans and the log call it.
 const ROOT_URL: &str = "hedgerow://data/";
@@ -283,15 +285,14 @@ impl Snapshot {
 
     /// False when the log shows that the project has no events.
     pub fn may_have_events(&self, project: ProjectId) -> bool {
-        let id = project.0.into();
-        self.parts().any(|part| part.may_overlap(TEAM_ID, &id, &id))
+        self.parts().any(|part| part.may_have(project))
     }
 
     /// How many rows a project has; those of files shared with others or without statistics are
     /// left out.
     pub(crate) fn rows_of(&self, project: ProjectId) -> u64 {
         let own = self.parts().filter(|part| part.is_only(project));
-        own.filter_map(|part| Some(part.statistics.as_ref()?.rows)).sum()
+        own.filter_map(|part| part.rows()).sum()
     }
 
     /// The properties that a project's events have.

@@ -31,7 +31,7 @@ use datafusion::logical_expr::AggregateUDF;
 pub(crate) use call::default_value;
 pub use call::{AggregateCall, AggregateInput};
 pub use combinators::Combinator;
-pub(super) use groups::passing;
+pub(crate) use groups::passing;
 
 use self::groups::Groups;
 use super::function::{Arg, Body, Function};

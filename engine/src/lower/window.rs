@@ -254,6 +254,10 @@ pub(super) fn refuse(typed: &Typed, place: &str) -> Result<()> {
 /// Puts the window functions on the scope's plan and rewrites the expressions to their output.
 pub(super) fn plan(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
     subquery::join_before_windows(scope, exprs)?;
+    if !exprs.all_mut().any(|expr| contains(expr)) {
+        return Ok(());
+    }
+    read_before(scope, exprs)?;
     let mut windows: Vec<Expr> = Vec::new();
     exprs.for_each_mut(&mut |expr, _| {
         expr.apply(|node| {
@@ -267,13 +271,6 @@ pub(super) fn plan(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
         })?;
         Ok(())
     })?;
-    if windows.is_empty() {
-        return Ok(());
-    }
-    let reads = read_before(scope, exprs)?;
-    for window in &mut windows {
-        *window = super::aggregate::replace(std::mem::take(window), &reads)?;
-    }
     let replacements: Vec<(Expr, Expr)> = windows
         .iter()
         .map(|window| {
@@ -290,7 +287,7 @@ pub(super) fn plan(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
 
 /// Makes columns of the property reads in the expressions, so that the rows which are sorted for
 /// windows carry those and not whole documents.
-fn read_before(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<Vec<(Expr, Expr)>> {
+fn read_before(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<()> {
     let mut reads: Vec<Expr> = Vec::new();
     let schema = scope.plan.schema();
     exprs.for_each_mut(&mut |expr, _| {
@@ -308,7 +305,7 @@ fn read_before(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<Vec<(Expr, Ex
     let named: Vec<(Expr, String)> =
         reads.into_iter().map(|read| (read, scope.env.fresh("read"))).collect();
     if named.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let columns = scope.plan.schema().columns().into_iter().map(col);
     let computed = named.iter().map(|(read, name)| read.clone().alias(name));
@@ -319,6 +316,5 @@ fn read_before(scope: &mut Scope<'_>, exprs: &mut Exprs) -> Result<Vec<(Expr, Ex
     exprs.for_each_mut(&mut |expr, _| {
         *expr = super::aggregate::replace(std::mem::take(expr), &replacements)?;
         Ok(())
-    })?;
-    Ok(replacements)
+    })
 }

@@ -12,7 +12,7 @@ use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::ScalarUDF;
-use datafusion::physical_expr::expressions::{CastExpr, Column, Literal, case, is_not_null};
+use datafusion::physical_expr::expressions::{Column, Literal, case, is_not_null};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
@@ -38,9 +38,7 @@ impl<'a> Adapter<'a> {
         let plain = DefaultPhysicalExprAdapterFactory.create(table, Arc::clone(file))?;
         Ok(Self { plain, file, layouts })
     }
-}
 
-impl Adapter<'_> {
     /// The same expression in the terms of the file.
     pub(crate) fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
         let rewritten = expr.transform_down(|expr| {
@@ -57,9 +55,7 @@ impl Adapter<'_> {
         });
         rewritten.data()
     }
-}
 
-impl Adapter<'_> {
     /// Where this file has the answer to a property read, other than in the document.
     fn answer(&self, read: &Read<'_>) -> Result<Option<Arc<dyn PhysicalExpr>>> {
         let Some((name, prefix)) = DOCUMENTS.iter().find(|(name, _)| *name == read.column.name())
@@ -97,14 +93,10 @@ impl Adapter<'_> {
         Ok(Some(first_of(answers, read.call.return_type())?))
     }
 
-    /// A column of the file as text; none when a foreign tool has dropped it.
+    /// A column of the file; none when a foreign tool has dropped it.
     fn column(&self, name: &str) -> Option<Arc<dyn PhysicalExpr>> {
         let index = self.file.index_of(name).ok()?;
-        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, index));
-        Some(match self.file.field(index).data_type() {
-            DataType::Utf8 => Arc::new(CastExpr::new(column, DataType::Utf8View, None)),
-            _ => column,
-        })
+        Some(Arc::new(Column::new(name, index)))
     }
 }
 

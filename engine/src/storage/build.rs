@@ -27,6 +27,14 @@ pub(crate) use crate::storage::build::repeats::shares_events;
 pub(crate) use crate::storage::build::sorter::{Sorted, Sorter};
 pub(crate) use crate::storage::build::write::PART_BYTES;
 
+/// Bytes of rows held before they are sorted, unless told otherwise.
+pub(crate) const BUFFER_BYTES: usize = 256 << 20;
+
+/// Threads to work with, unless told otherwise: one per core.
+pub(crate) fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
 /// How files are built.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BuildOptions {

@@ -6,17 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use chrono::Utc;
 use futures::TryStreamExt;
 
 use crate::error::Result;
-use crate::storage::build::{BuildOptions, BuiltParts, Sorter, column, thin_rows};
+use crate::storage::build::{
+    BUFFER_BYTES, BuildOptions, BuiltParts, Sorter, column, default_workers, thin_rows,
+};
 use crate::storage::log::Change;
 use crate::storage::maintain::plan::plan;
-use crate::storage::{EventStore, Outcome, Part, ProjectId, Snapshot, TEAM_ID, all_columns};
+use crate::storage::{EventStore, Outcome, Part, ProjectId, Snapshot, TEAM_ID};
 
 /// How much is rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +47,8 @@ impl Default for MaintainOptions {
         Self {
             effort: Effort::Full,
             keep: Duration::from_hours(24),
-            buffer_bytes: 256 << 20,
-            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            buffer_bytes: BUFFER_BYTES,
+            workers: default_workers(),
         }
     }
 }
@@ -118,9 +119,9 @@ impl Upkeep<'_> {
     async fn run(&mut self) -> Result<bool> {
         self.report.files_before = self.snapshot.parts().count() as u64;
         let mut rewritten: BTreeMap<String, Arc<Part>> = BTreeMap::new();
+        let parts: Vec<_> = self.snapshot.parts().cloned().collect();
         for project in self.projects().await? {
             let rows = self.snapshot.rows_of(project);
-            let parts: Vec<_> = self.snapshot.parts().cloned().collect();
             for job in plan(&parts, project, thin_rows(rows), self.options.effort) {
                 let built = self.rewrite(project, &job, rows).await?;
                 self.report.duplicates += built.duplicates;
@@ -130,8 +131,7 @@ impl Upkeep<'_> {
         }
         self.change.rewritten = rewritten.into_values().collect();
         self.report.rewritten = self.change.rewritten.len() as u64;
-        let rows = |part: &Part| part.statistics.as_ref().map_or(0, |known| known.rows);
-        self.report.events = self.change.adds.iter().map(rows).sum();
+        self.report.events = self.change.adds.iter().filter_map(Part::rows).sum();
         self.report.files_after =
             self.report.files_before - self.report.rewritten + self.change.adds.len() as u64;
         self.commit().await
@@ -165,13 +165,10 @@ impl Upkeep<'_> {
     ) -> Result<BuiltParts> {
         let mut sorter = Sorter::new(self.options.buffer_bytes);
         for part in parts {
-            let mut batches = self.store.read_part(part, &all_columns()).await?;
-            while let Some(batch) = batches.try_next().await? {
-                sorter.push(rows_of(project, part, batch)?).await?;
-            }
+            sorter.push_part(self.store, project, part).await?;
         }
         let own = parts.iter().filter(|part| part.is_only(project));
-        let rows_here: u64 = own.filter_map(|part| Some(part.statistics.as_ref()?.rows)).sum();
+        let rows_here: u64 = own.filter_map(|part| part.rows()).sum();
         let options = BuildOptions {
             modified_ms: Utc::now().timestamp_millis(),
             workers: self.options.workers,
@@ -197,14 +194,4 @@ impl Upkeep<'_> {
             }
         }
     }
-}
-
-/// The rows of a project.
-fn rows_of(project: ProjectId, part: &Part, batch: RecordBatch) -> Result<RecordBatch> {
-    if part.is_only(project) {
-        return Ok(batch);
-    }
-    let teams = column(&batch, TEAM_ID)?.as_primitive::<Int64Type>().values();
-    let is_ours: BooleanArray = teams.iter().map(|team| Some(*team == project.0)).collect();
-    Ok(filter_record_batch(&batch, &is_ours)?)
 }

@@ -85,6 +85,17 @@ impl Part {
         })
     }
 
+    /// How many rows it has, where the log knows.
+    pub(crate) fn rows(&self) -> Option<u64> {
+        self.statistics.as_ref().map(|known| known.rows)
+    }
+
+    /// False when the log shows that it has no rows of the project.
+    pub(crate) fn may_have(&self, project: ProjectId) -> bool {
+        let id = project.0.into();
+        self.may_overlap(TEAM_ID, &id, &id)
+    }
+
     /// The project to which every row belongs; none when there are several, or nobody knows.
     pub(crate) fn project(&self) -> Option<ProjectId> {
         match self.range(TEAM_ID)? {
@@ -264,7 +275,7 @@ impl PruningStatistics for PartsStatistics<'_> {
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        let counts = self.parts.iter().map(|part| part.statistics.as_ref().map(|known| known.rows));
+        let counts = self.parts.iter().map(|part| part.rows());
         Some(Arc::new(counts.collect::<UInt64Array>()))
     }
 

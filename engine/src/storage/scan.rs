@@ -144,8 +144,7 @@ fn is_distinct_id(expr: &Expr) -> bool {
 /// What the log knows of all parts together.
 fn statistics(parts: &[Arc<Part>], project: ProjectId) -> Statistics {
     let mut statistics = Statistics::new_unknown(events_schema());
-    let rows: Option<u64> =
-        parts.iter().map(|part| part.statistics.as_ref().map(|known| known.rows)).sum();
+    let rows: Option<u64> = parts.iter().map(|part| part.rows()).sum();
     if let Some(rows) = rows {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         statistics.num_rows = match parts.iter().all(|part| part.is_only(project)) {

@@ -100,7 +100,7 @@ pub(super) fn keep(
 }
 
 /// True where a condition is true, false where it is false or NULL.
-pub(in crate::functions) fn passing(mask: &BooleanArray) -> BooleanBuffer {
+pub(crate) fn passing(mask: &BooleanArray) -> BooleanBuffer {
     match mask.nulls() {
         Some(nulls) => mask.values() & nulls.inner(),
         None => mask.values().clone(),

@@ -48,7 +48,7 @@ pub(super) fn pieces<'a>(
     blocks: impl Iterator<Item = &'a Block>,
     bytes_max: usize,
 ) -> Vec<Wanted> {
-    let whole = Wanted { days: cell.days.clone(), from: None, before: None };
+    let whole = Wanted::all_of(&cell.days);
     let mut starts: Vec<(Option<&SortKey>, usize)> = blocks
         .filter(|block| block.may_hold(&whole))
         .map(|block| (block.first_within(&whole), block.bytes))

@@ -44,6 +44,12 @@ pub(super) struct Wanted {
     pub(super) before: Option<SortKey>,
 }
 
+impl Wanted {
+    pub(super) fn all_of(days: &RangeInclusive<Day>) -> Self {
+        Self { days: days.clone(), from: None, before: None }
+    }
+}
+
 /// How rows of different days follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Days {

@@ -124,9 +124,7 @@ fn overlap(one: &Part, other: &Part) -> bool {
 
 /// False when the log shows that the part has no event of the project on these days.
 pub(super) fn may_hold(part: &Part, project: ProjectId, days: &RangeInclusive<Day>) -> bool {
-    let team = project.0.into();
     let time = |micros| ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()));
     let (first, last) = (first_micros(*days.start()), first_micros(days.end() + 1) - 1);
-    part.may_overlap(TEAM_ID, &team, &team)
-        && part.may_overlap(TIMESTAMP, &time(first), &time(last))
+    part.may_have(project) && part.may_overlap(TIMESTAMP, &time(first), &time(last))
 }

@@ -45,6 +45,13 @@ pub(super) struct DayTotal {
     pub(super) bytes: u64,
 }
 
+impl DayTotal {
+    pub(super) fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+    }
+}
+
 #[derive(Debug)]
 enum Data {
     Memory(Vec<RecordBatch>),
@@ -73,9 +80,8 @@ impl Run {
         let (mut places, mut bytes) = (Vec::with_capacity(BLOCK_ROWS), 0);
         for (index, row) in rows.iter().enumerate() {
             let weight = weight(&batches[row.batch as usize], row.row as usize)?;
-            let day = days.entry(row.day()).or_default();
-            day.rows += 1;
-            day.bytes += weight as u64;
+            let one = DayTotal { rows: 1, bytes: weight as u64 };
+            days.entry(row.day()).or_default().add(one);
             places.push(row.place());
             bytes += weight;
             if places.len() == BLOCK_ROWS || bytes >= BLOCK_BYTES || index + 1 == rows.len() {
@@ -92,6 +98,12 @@ impl Run {
             }
         }
         Ok(Self { blocks, days, data: sink.finish()? })
+    }
+
+    /// The blocks that may hold wanted rows.
+    pub(super) fn holding(&self, wanted: &Wanted) -> impl Iterator<Item = usize> {
+        let holding = self.blocks.iter().enumerate().filter(|(_, block)| block.may_hold(wanted));
+        holding.map(|(index, _)| index)
     }
 
     /// A reader of blocks, with these columns or all.

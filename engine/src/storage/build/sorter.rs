@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int64Type;
+use futures::TryStreamExt;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::{Error, Result};
-use crate::storage::build::order::Day;
+use crate::storage::build::order::{Day, column};
 use crate::storage::build::run::{DayTotal, Place, Run};
+use crate::storage::{EventStore, Part, ProjectId, TEAM_ID, all_columns};
 
 /// Takes rows of one project, in the types of the store's schema.
 #[derive(Debug)]
@@ -50,6 +54,23 @@ impl Sorter {
         Ok(())
     }
 
+    /// Pushes a project's rows of a part.
+    ///
+    /// # Errors
+    /// `Storage` when the part cannot be read, or a temporary file cannot be written.
+    pub(crate) async fn push_part(
+        &mut self,
+        store: &EventStore,
+        project: ProjectId,
+        part: &Part,
+    ) -> Result<()> {
+        let mut batches = store.read_part(part, &all_columns()).await?;
+        while let Some(batch) = batches.try_next().await? {
+            self.push(rows_of(project, part, batch)?).await?;
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// `Storage` when a temporary file cannot be written.
     pub(crate) async fn finish(mut self) -> Result<Sorted> {
@@ -84,10 +105,18 @@ impl Sorted {
     pub(super) fn days(&self) -> BTreeMap<Day, DayTotal> {
         let mut days: BTreeMap<Day, DayTotal> = BTreeMap::new();
         for (day, total) in self.runs.iter().flat_map(|run| &run.days) {
-            let sum = days.entry(*day).or_default();
-            sum.rows += total.rows;
-            sum.bytes += total.bytes;
+            days.entry(*day).or_default().add(*total);
         }
         days
     }
+}
+
+/// The rows of a project.
+fn rows_of(project: ProjectId, part: &Part, batch: RecordBatch) -> Result<RecordBatch> {
+    if part.is_only(project) {
+        return Ok(batch);
+    }
+    let teams = column(&batch, TEAM_ID)?.as_primitive::<Int64Type>().values();
+    let is_ours: BooleanArray = teams.iter().map(|team| Some(*team == project.0)).collect();
+    Ok(filter_record_batch(&batch, &is_ours)?)
 }

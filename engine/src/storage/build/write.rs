@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::error::Result;
 use crate::storage::build::cells::{Cell, pieces};
-use crate::storage::build::order::{Days, Key, Wanted, day_of, keys, sorted_rows};
+use crate::storage::build::order::{Days, Key, Row, Wanted, day_of, keys, sorted_rows};
 use crate::storage::build::repeats::{Repeats, find_repeats, may_hold};
 use crate::storage::build::run::{Reader, Run};
 use crate::storage::build::sorter::Sorted;
@@ -53,7 +53,7 @@ impl CellWriter {
         let mut repeats = self.repeats(cell)?;
         let blocks = self.sorted.runs.iter().flat_map(|run| &run.blocks);
         let pieces = pieces(cell, blocks, PIECE_BYTES);
-        let sample = self.sample(&pieces)?;
+        let mut sample: Option<RecordBatch> = None;
         let mut writer: Option<PartWriter> = None;
         let mut dropped = 0;
         for piece in &pieces {
@@ -64,10 +64,17 @@ impl CellWriter {
             dropped += (found - rows.len()) as u64;
             let sources: Vec<&RecordBatch> = batches.iter().collect();
             for run in rows.chunks(WRITE_ROWS) {
-                let places: Vec<_> = run.iter().map(|row| row.place()).collect();
+                let places: Vec<_> = run.iter().map(Row::place).collect();
                 let mut open = match writer.take() {
                     Some(open) => open,
-                    None => PartWriter::new(&sample)?,
+                    None => {
+                        let sample = match &sample {
+                            Some(sample) => sample,
+                            None if pieces.len() == 1 => sample.insert(thinned(&sources, &rows)?),
+                            None => sample.insert(self.sample(cell)?),
+                        };
+                        PartWriter::new(std::slice::from_ref(sample))?
+                    }
                 };
                 open.write(&interleave_record_batch(&sources, &places)?)?;
                 match open.bytes() < PART_BYTES {
@@ -100,7 +107,7 @@ impl CellWriter {
     /// Hands the key of every row of a cell to `see`.
     fn scan_keys(&self, cell: &Cell, see: &mut dyn FnMut(Key)) -> Result<()> {
         let columns = [events_schema().index_of(UUID)?, events_schema().index_of(TIMESTAMP)?];
-        let whole = Wanted { days: cell.days.clone(), from: None, before: None };
+        let whole = Wanted::all_of(&cell.days);
         self.each_block(&whole, Some(&columns), |batch| {
             keys(&batch)?
                 .filter(|(_, time)| cell.days.contains(&day_of(*time)))
@@ -127,9 +134,7 @@ impl CellWriter {
     ) -> Result<()> {
         for run in &self.sorted.runs {
             let mut reader: Option<Reader<'_>> = None;
-            for (index, _) in
-                run.blocks.iter().enumerate().filter(|(_, block)| block.may_hold(wanted))
-            {
+            for index in run.holding(wanted) {
                 let reader = match &mut reader {
                     Some(reader) => reader,
                     None => reader.insert(run.reader(columns)?),
@@ -140,26 +145,23 @@ impl CellWriter {
         Ok(())
     }
 
-    /// Rows from all over the cell.
-    fn sample(&self, pieces: &[Wanted]) -> Result<Vec<RecordBatch>> {
-        let Some(piece) = pieces.first() else { return Ok(Vec::new()) };
-        let whole = Wanted { days: piece.days.clone(), from: None, before: None };
-        let places: Vec<(&Run, usize)> = self
-            .sorted
-            .runs
-            .iter()
-            .flat_map(|run| (0..run.blocks.len()).map(move |index| (run, index)))
-            .filter(|(run, index)| run.blocks[*index].may_hold(&whole))
-            .collect();
-        let blocks = places.iter().step_by(places.len().div_ceil(SAMPLE_BLOCKS).max(1));
+    /// Rows from all over a cell.
+    fn sample(&self, cell: &Cell) -> Result<RecordBatch> {
+        let whole = Wanted::all_of(&cell.days);
+        let runs = self.sorted.runs.iter();
+        let blocks: Vec<(&Run, usize)> =
+            runs.flat_map(|run| run.holding(&whole).map(move |index| (run, index))).collect();
+        let spread = blocks.iter().step_by(blocks.len().div_ceil(SAMPLE_BLOCKS).max(1));
         let batches: Vec<RecordBatch> =
-            blocks.map(|(run, index)| run.reader(None)?.block(*index)).collect::<Result<_>>()?;
+            spread.map(|(run, index)| run.reader(None)?.block(*index)).collect::<Result<_>>()?;
         let rows = sorted_rows(&batches, Days::Together, Some(&whole))?;
-        let places: Vec<_> = rows
-            .iter()
-            .step_by(rows.len().div_ceil(SAMPLE_ROWS).max(1))
-            .map(|row| row.place())
-            .collect();
-        Ok(vec![interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?])
+        thinned(&batches.iter().collect::<Vec<_>>(), &rows)
     }
+}
+
+/// Some of the rows, from all over them.
+fn thinned(sources: &[&RecordBatch], rows: &[Row]) -> Result<RecordBatch> {
+    let some = rows.iter().step_by(rows.len().div_ceil(SAMPLE_ROWS).max(1));
+    let places: Vec<_> = some.map(Row::place).collect();
+    Ok(interleave_record_batch(sources, &places)?)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::storage::build::{Day, PART_BYTES, day_of};
 use crate::storage::maintain::Effort;
 use crate::storage::part::Range;
-use crate::storage::{Part, ProjectId, TEAM_ID, TIMESTAMP};
+use crate::storage::{Part, ProjectId, TIMESTAMP};
 use datafusion::common::ScalarValue;
 
 /// Files of the same days that [`Effort::Light`] leaves apart at most.
@@ -24,7 +24,7 @@ pub(super) fn plan(
 ) -> Vec<Vec<Arc<Part>>> {
     let files: Vec<File> = parts
         .iter()
-        .filter(|part| part.may_overlap(TEAM_ID, &project.0.into(), &project.0.into()))
+        .filter(|part| part.may_have(project))
         .map(|part| File::new(part, project, thin))
         .filter(|file| file.is_mixed || file.part.size_bytes < PART_BYTES as u64 / 2)
         .collect();
@@ -54,7 +54,7 @@ struct File {
 impl File {
     fn new(part: &Arc<Part>, project: ProjectId, thin: u64) -> Self {
         let days = days(part);
-        let rows = part.statistics.as_ref().map_or(0, |known| known.rows);
+        let rows = part.rows().unwrap_or_default();
         let is_one_day = days.as_ref().is_some_and(|days| days.start() == days.end());
         let is_whole = part.sorted
             && part.is_only(project)

@@ -15,6 +15,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelectionPolicy};
 use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 
+use crate::functions::aggregates::passing;
 use crate::storage::scan::cache::{ColumnKey, ScanCache};
 use crate::storage::scan::lanes::{Lane, Prepared, selected};
 use crate::storage::scan::metrics::ScanMetrics;
@@ -136,7 +137,7 @@ impl GroupRows {
             let streamed = match &mut self.stream {
                 Some(stream) => match stream.try_next().await? {
                     Some(batch) => Some(batch),
-                    None => return Ok(None),
+                    None => return Err(lost("rows")),
                 },
                 None => None,
             };
@@ -284,8 +285,8 @@ impl Columns<'_> {
         });
         let columns: Vec<ArrayRef> = columns.collect();
         let Some(mask) = mask else {
-            let passing = condition.evaluate(prepared, &columns, self.rows)?;
-            return Ok(truth(passing.as_boolean()));
+            let tested = condition.evaluate(prepared, &columns, self.rows)?;
+            return Ok(passing(tested.as_boolean()));
         };
         // A row that another condition has refused must not make this one fail.
         let rows = BooleanArray::new(mask.clone(), None);
@@ -293,9 +294,10 @@ impl Columns<'_> {
         for column in condition.columns.iter() {
             few[*column] = filter(&few[*column], &rows)?;
         }
-        let passing = condition.evaluate(prepared, &few, mask.count_set_bits())?;
-        let mut passing = truth(passing.as_boolean()).into_iter().collect::<Vec<_>>().into_iter();
-        Ok(mask.iter().map(|set| set && passing.next().unwrap_or(false)).collect())
+        let tested = condition.evaluate(prepared, &few, mask.count_set_bits())?;
+        let passing = passing(tested.as_boolean());
+        let mut passing = passing.iter();
+        Ok(mask.iter().map(|set| set && passing.next() == Some(true)).collect())
     }
 
     fn key(&self, place: usize) -> ColumnKey {
@@ -315,14 +317,6 @@ impl Columns<'_> {
         };
         bytes < STREAMED_BYTES_MIN
             && usize::try_from(bytes).unwrap_or(usize::MAX) < self.reading.cache.column_bytes_max()
-    }
-}
-
-/// NULL is not true.
-fn truth(values: &BooleanArray) -> BooleanBuffer {
-    match values.nulls() {
-        Some(nulls) => values.values() & nulls.inner(),
-        None => values.values().clone(),
     }
 }
 

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch,
-    RecordBatchOptions, new_null_array,
+    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions,
+    new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat, take};
@@ -16,6 +16,8 @@ use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+
+use crate::functions::aggregates::passing;
 
 /// An expression over the columns that a scan loads.
 #[derive(Debug, Clone)]
@@ -98,7 +100,7 @@ impl Lane {
 /// A column that is no dictionary.
 fn plain(column: &ArrayRef) -> Result<ArrayRef> {
     match dictionary(column) {
-        Some(dictionary) => gather(&with_null(dictionary.values())?, dictionary.keys()),
+        Some(dictionary) => Ok(take(dictionary.values(), dictionary.keys(), None)?),
         None => Ok(Arc::clone(column)),
     }
 }
@@ -106,7 +108,7 @@ fn plain(column: &ArrayRef) -> Result<ArrayRef> {
 /// Which rows a condition over a dictionary lets pass.
 pub(super) fn selected(values: &ArrayRef, column: &ArrayRef) -> BooleanBuffer {
     let keys = column.as_dictionary::<Int32Type>().keys();
-    let passes = truth(values.as_boolean());
+    let passes: Vec<bool> = passing(values.as_boolean()).iter().collect();
     let null = passes.len() - 1;
     match keys.nulls() {
         None => {
@@ -120,11 +122,6 @@ pub(super) fn selected(values: &ArrayRef, column: &ArrayRef) -> BooleanBuffer {
             })
         }
     }
-}
-
-/// NULL is not true.
-fn truth(values: &BooleanArray) -> Vec<bool> {
-    values.iter().map(|value| value == Some(true)).collect()
 }
 
 fn key(key: i32) -> usize {

@@ -3,6 +3,7 @@
 //! Projections and filters of a plan come down to here. Partitions share one queue of row groups,
 //! so that all threads stay busy to the end.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -200,28 +201,23 @@ impl DataSource for EventsSource {
         &self,
         order: &[PhysicalSortExpr],
     ) -> Result<SortOrderPushdownResult<Arc<dyn DataSource>>> {
-        let Some(first) = order.first() else { return Ok(SortOrderPushdownResult::Unsupported) };
-        let by = self.projection.unproject_expr(&first.expr)?;
+        let Some(by_time) = order.first() else { return Ok(SortOrderPushdownResult::Unsupported) };
+        let by = self.projection.unproject_expr(&by_time.expr)?;
         if by.downcast_ref::<Column>().is_none_or(|column| column.name() != TIMESTAMP) {
             return Ok(SortOrderPushdownResult::Unsupported);
         }
         let mut parts = self.parts.clone();
-        let bounds =
-            |part: &Part| part.range(TIMESTAMP).map(|range| (range.min.clone(), range.max.clone()));
+        let latest = |part: &Arc<Part>| part.range(TIMESTAMP).and_then(|range| range.max.clone());
+        let first = |part: &Arc<Part>| part.range(TIMESTAMP).and_then(|range| range.min.clone());
         // Files of which nobody knows the times come first.
-        if first.options.descending {
-            parts.sort_by(|a, b| {
-                let latest = |part: &Part| bounds(part).and_then(|(_, max)| max);
+        match by_time.options.descending {
+            true => parts.sort_by(|a, b| {
                 let (a, b) = (latest(a), latest(b));
-                b.is_none()
-                    .cmp(&a.is_none())
-                    .then(b.partial_cmp(&a).unwrap_or(std::cmp::Ordering::Equal))
-            });
-        } else {
-            parts.sort_by(|a, b| {
-                let first = |part: &Part| bounds(part).and_then(|(min, _)| min);
-                first(a).partial_cmp(&first(b)).unwrap_or(std::cmp::Ordering::Equal)
-            });
+                b.is_none().cmp(&a.is_none()).then(b.partial_cmp(&a).unwrap_or(Ordering::Equal))
+            }),
+            false => {
+                parts.sort_by(|a, b| first(a).partial_cmp(&first(b)).unwrap_or(Ordering::Equal))
+            }
         }
         let inner: Arc<dyn DataSource> = Arc::new(Self { parts, ..self.clone() });
         Ok(SortOrderPushdownResult::Inexact { inner })
