@@ -1,5 +1,6 @@
 //! Logical plan to a stream of batches, on the engine's own threads.
 
+mod buckets;
 pub(crate) mod fill;
 pub(crate) mod leaves;
 pub(crate) mod order;

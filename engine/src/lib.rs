@@ -15,6 +15,7 @@ pub mod settings;
 mod statement;
 pub mod storage;
 pub mod types;
+mod views;
 
 pub use answer::{Done, Notice, ResultStream};
 pub use engine::{Engine, EngineOptions};

@@ -16,13 +16,17 @@ use datafusion::physical_plan::{
     ExecutionPlan, ExecutionPlanProperties, replace_children_if_necessary,
 };
 
+use crate::execute::buckets::Bucketing;
 use crate::execute::shift::Shifting;
 
 /// DataFusion's rules, with our own before the last, which checks the plan.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let last = rules.len().saturating_sub(1);
-    rules.splice(last..last, [Arc::new(SortAgain) as _, Arc::new(Shifting) as _]);
+    rules.splice(
+        last..last,
+        [Arc::new(SortAgain) as _, Arc::new(Shifting) as _, Arc::new(Bucketing) as _],
+    );
     rules
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
 use arrow::compute::{SortColumn, SortOptions, interleave, lexsort_to_indices, take};
-use arrow::datatypes::DataType;
 use datafusion::common::hash_utils::RandomState;
 use datafusion::common::{HashMap, ScalarValue};
 
@@ -16,6 +15,7 @@ use super::{AggregateBody, Form, limit, ordered, text_of};
 use crate::error::Result;
 use crate::functions::function::{Arg, Function};
 use crate::types::Type;
+use crate::views::trimmed;
 
 /// Aggregates that collect values.
 pub(in crate::functions) const FUNCTIONS: &[Function] = &[
@@ -172,14 +172,6 @@ impl Source for Store {
 
     fn size(&self) -> usize {
         self.bytes + self.rows.capacity() * size_of::<Vec<()>>() + self.live * size_of::<u64>()
-    }
-}
-
-/// A text column lets go of buffers it shares with rows that are not kept.
-fn trimmed(column: &ArrayRef) -> ArrayRef {
-    match column.data_type() {
-        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
-        _ => Arc::clone(column),
     }
 }
 

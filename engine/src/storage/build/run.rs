@@ -6,9 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::DataType;
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
@@ -16,6 +15,7 @@ use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::build::order::{Day, Days, SortKey, Wanted, column, sort_key, sorted_rows};
 use crate::storage::{PROPERTIES, events_schema};
+use crate::views::trimmed_batch;
 
 const BLOCK_ROWS: usize = 1024;
 const BLOCK_BYTES: usize = 4 << 20;
@@ -197,7 +197,7 @@ impl Sink {
     fn write(&mut self, batch: RecordBatch) -> Result<()> {
         match self {
             Self::Memory(batches) => batches.push(batch),
-            Self::Disk(writer) => writer.write(&compact(&batch)?)?,
+            Self::Disk(writer) => writer.write(&trimmed_batch(&batch)?)?,
         }
         Ok(())
     }
@@ -209,17 +209,6 @@ impl Sink {
             Self::Disk(writer) => Data::Disk(Arc::new(writer.into_inner()?)),
         })
     }
-}
-
-/// The same rows without the bytes of others that text views drag along.
-fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
-    let columns = batch.columns().iter().map(|column| -> ArrayRef {
-        match column.data_type() {
-            DataType::Utf8View => Arc::new(column.as_string_view().gc()),
-            _ => Arc::clone(column),
-        }
-    });
-    Ok(RecordBatch::try_new(batch.schema(), columns.collect())?)
 }
 
 /// A position of its own in a file that others read too.
