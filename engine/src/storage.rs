@@ -297,7 +297,11 @@ impl Snapshot {
 
     /// The properties that a project's events have.
     pub fn properties(&self, project: ProjectId) -> Arc<Properties> {
-        self.log.properties.of(project, || Properties::of(self.parts(), project))
+        self.log.properties.of(project, || {
+            let mut properties = Properties::default();
+            self.parts().for_each(|part| properties.add(part, project));
+            properties
+        })
     }
 
     /// The files that an older version did not have.

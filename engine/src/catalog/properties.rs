@@ -64,7 +64,7 @@ fn rows(schema: SchemaRef, properties: &Properties) -> Result<RecordBatch> {
         properties.iter().map(|(_, property)| Some(property.ty.name())).collect();
     let mut columns: Vec<ArrayRef> = vec![Arc::new(keys), Arc::new(types)];
     columns.extend(COUNTS.map(|(_, _, count)| {
-        let counts = properties.iter().map(|(_, property)| count(property).cast_signed());
+        let counts = properties.iter().map(|(_, property)| count(&property).cast_signed());
         Arc::new(Int64Array::from_iter_values(counts)) as ArrayRef
     }));
     Ok(RecordBatch::try_new(schema, columns)?)

@@ -11,15 +11,15 @@ use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
-use datafusion::logical_expr::ScalarUDF;
-use datafusion::physical_expr::expressions::{Column, Literal, case, is_not_null};
+use datafusion::logical_expr::{Operator, ScalarUDF};
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal, case, is_not_null};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
 use super::schema::events_schema;
-use super::shred::{Columns, DOCUMENTS, Kind, Layouts, Place, column_name};
+use super::shred::{Columns, DOCUMENTS, Kind, Layouts, Place, Twin, column_name};
 use crate::functions::json::property::{Conversion, Read, View, read_of};
 
 /// Rewrites the expressions of one file.
@@ -121,7 +121,7 @@ impl Spot<'_> {
         let all = [Kind::Text, Kind::Number, Kind::OddNumber, Kind::Boolean, Kind::Container];
         let mut answers = self.elsewhere(&[&all, besides].concat())?;
         if self.columns.text {
-            answers.push(self.column('s')?);
+            answers.push(self.text_column()?);
         }
         if self.columns.number {
             answers.push(converted(Conversion::NumberText, self.column('n')?)?);
@@ -141,7 +141,7 @@ impl Spot<'_> {
             left.extend([Kind::Number, Kind::OddNumber]);
         }
         if self.columns.text {
-            answers.push(converted(Conversion::TextNumber, self.column('s')?)?);
+            answers.push(converted(Conversion::TextNumber, self.text_column()?)?);
         }
         answers.extend(self.elsewhere(&left)?);
         Some(answers)
@@ -153,10 +153,22 @@ impl Spot<'_> {
             answers.push(self.column('b')?);
         }
         if self.columns.text {
-            answers.push(converted(Conversion::TextBoolean, self.column('s')?)?);
+            answers.push(converted(Conversion::TextBoolean, self.text_column()?)?);
         }
         answers.extend(self.elsewhere(&[Kind::Text, Kind::Boolean])?);
         Some(answers)
+    }
+
+    /// The column of text, put together with its twin.
+    fn text_column(&self) -> Option<Arc<dyn PhysicalExpr>> {
+        let own = self.column('s')?;
+        let Some(twin) = self.columns.twin else { return Some(own) };
+        let events = self.adapter.column(self.path)?;
+        let text = match twin {
+            Twin::Same => events,
+            Twin::Mostly => first_of(vec![own, events], &DataType::Utf8View).ok()?,
+        };
+        not_empty(text).ok()
     }
 
     fn column(&self, kind: char) -> Option<Arc<dyn PhysicalExpr>> {
@@ -186,6 +198,14 @@ fn first_of(
     let when = values.into_iter().map(|value| (is_not_null(Arc::clone(&value)), value));
     let when = when.map(|(is, value)| Ok((is?, value))).collect::<Result<Vec<_>>>()?;
     case(None, when, Some(last))
+}
+
+/// NULL instead of ''.
+fn not_empty(text: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+    let empty = Arc::new(Literal::new(ScalarValue::Utf8View(Some(String::new()))));
+    let is_text: Arc<dyn PhysicalExpr> =
+        Arc::new(BinaryExpr::new(Arc::clone(&text), Operator::NotEq, empty));
+    case(None, vec![(is_text, text)], None)
 }
 
 /// The same view of another document, NULL where that has no such value.

@@ -2,14 +2,14 @@
 //! version at a time; files never change.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::error::Result;
-use crate::storage::part::Part;
+use crate::storage::part::{Part, PartIndex};
 use crate::storage::{ProjectId, Properties};
 
 pub(crate) mod delta;
@@ -18,18 +18,42 @@ pub(crate) mod delta;
 pub(crate) type Version = u64;
 
 /// The files of a table at one version.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct LogSnapshot {
     pub(crate) version: Version,
     /// By path. A part that two snapshots share is the same allocation.
     pub(crate) parts: BTreeMap<String, Arc<Part>>,
     /// Computed when they are first asked for.
     pub(crate) properties: PropertyCache,
+    index: OnceLock<PartIndex>,
+}
+
+impl LogSnapshot {
+    /// A version with these files, and what `before` has found out that still holds.
+    pub(crate) fn new(
+        version: Version,
+        parts: BTreeMap<String, Arc<Part>>,
+        before: Option<&Self>,
+    ) -> Self {
+        let properties = match before {
+            Some(before) if before.parts.keys().all(|path| parts.contains_key(path)) => {
+                let added = parts.iter().filter(|(path, _)| !before.parts.contains_key(*path));
+                before.properties.grown(added.map(|(_, part)| part))
+            }
+            _ => PropertyCache::default(),
+        };
+        Self { version, parts, properties, index: OnceLock::new() }
+    }
+
+    /// The bounds of all parts, made ready for pruning when they are first asked for.
+    pub(crate) fn index(&self) -> &PartIndex {
+        self.index.get_or_init(|| PartIndex::new(self.parts.values().cloned().collect()))
+    }
 }
 
 /// The properties of projects at one version.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct PropertyCache(Arc<Mutex<HashMap<ProjectId, Arc<Properties>>>>);
+#[derive(Debug, Default)]
+pub(crate) struct PropertyCache(Mutex<HashMap<ProjectId, Arc<Properties>>>);
 
 impl PropertyCache {
     pub(crate) fn of(
@@ -39,6 +63,17 @@ impl PropertyCache {
     ) -> Arc<Properties> {
         let mut known = self.0.lock();
         Arc::clone(known.entry(project).or_insert_with(|| Arc::new(compute())))
+    }
+
+    /// Those of a version that has these parts more.
+    fn grown<'a>(&self, added: impl Iterator<Item = &'a Arc<Part>>) -> Self {
+        let mut known = self.0.lock().clone();
+        for part in added {
+            for (project, properties) in &mut known {
+                Arc::make_mut(properties).add(part, *project);
+            }
+        }
+        Self(Mutex::new(known))
     }
 }
 

@@ -1,14 +1,16 @@
 //! A part: one immutable Parquet file of the log, with what the log says about its contents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::DataType;
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, Result as DfResult, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -232,35 +234,72 @@ fn timestamp_bound(text: &str, end: End) -> Option<i64> {
     Some(if end == End::Max && digits < 6 { micros.saturating_add(999) } else { micros })
 }
 
-/// The statistics of several parts, in the form that pruning asks for.
-pub(crate) struct PartsStatistics<'a> {
-    pub(crate) parts: &'a [Arc<Part>],
-    pub(crate) schema: SchemaRef,
+/// Parts, with the bounds of their columns in the form that pruning asks for.
+#[derive(Debug)]
+pub(crate) struct PartIndex {
+    pub(crate) parts: Vec<Arc<Part>>,
+    /// By column; columns of which no bound is known have none.
+    bounds: HashMap<String, Bounds>,
+    rows: ArrayRef,
 }
 
-impl PartsStatistics<'_> {
-    fn bounds(
-        &self,
-        column: &Column,
-        pick: impl Fn(&Range) -> &Option<ScalarValue>,
-    ) -> Option<ArrayRef> {
-        let data_type = self.schema.field_with_name(&column.name).ok()?.data_type();
-        let unknown = ScalarValue::try_new_null(data_type).ok()?;
-        let values = self.parts.iter().map(|part| {
-            let bound = part.range(&column.name).and_then(|range| pick(range).clone());
-            bound.unwrap_or_else(|| unknown.clone())
-        });
-        ScalarValue::iter_to_array(values).ok()
+/// The least and greatest values of a column, and its NULLs, by part.
+#[derive(Debug)]
+struct Bounds {
+    min: Option<ArrayRef>,
+    max: Option<ArrayRef>,
+    nulls: ArrayRef,
+}
+
+impl PartIndex {
+    pub(crate) fn new(parts: Vec<Arc<Part>>) -> Self {
+        let known = parts.iter().filter_map(|part| part.statistics.as_ref());
+        let names = known.flat_map(|known| known.ranges.keys().chain(known.nulls.keys()));
+        let names: BTreeSet<&String> = names.collect();
+        let bounds = names.into_iter().map(|name| (name.clone(), Bounds::new(&parts, name)));
+        let bounds = bounds.collect();
+        let rows: UInt64Array = parts.iter().map(|part| part.rows()).collect();
+        Self { rows: Arc::new(rows), bounds, parts }
+    }
+
+    /// The parts that may have rows for the predicate, which is over the table.
+    pub(crate) fn select(&self, predicate: Arc<dyn PhysicalExpr>) -> DfResult<Vec<Arc<Part>>> {
+        let pruning = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(events_schema()))
+            .try_build(predicate)?;
+        let keep = pruning.prune(self)?;
+        let kept = self.parts.iter().zip(keep).filter(|(_, keep)| *keep);
+        Ok(kept.map(|(part, _)| Arc::clone(part)).collect())
     }
 }
 
-impl PruningStatistics for PartsStatistics<'_> {
+impl Bounds {
+    fn new(parts: &[Arc<Part>], name: &str) -> Self {
+        let side = |pick: fn(&Range) -> &Option<ScalarValue>| {
+            let data_type = events_schema().field_with_name(name).ok()?.data_type();
+            let unknown = ScalarValue::try_new_null(data_type).ok()?;
+            let values = parts.iter().map(|part| {
+                let bound = part.range(name).and_then(|range| pick(range).clone());
+                bound.unwrap_or_else(|| unknown.clone())
+            });
+            ScalarValue::iter_to_array(values).ok()
+        };
+        let nulls = parts.iter().map(|part| part.statistics.as_ref()?.nulls.get(name).copied());
+        Self {
+            min: side(|range| &range.min),
+            max: side(|range| &range.max),
+            nulls: Arc::new(nulls.collect::<UInt64Array>()),
+        }
+    }
+}
+
+impl PruningStatistics for PartIndex {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, |range| &range.min)
+        self.bounds.get(&column.name)?.min.clone()
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, |range| &range.max)
+        self.bounds.get(&column.name)?.max.clone()
     }
 
     fn num_containers(&self) -> usize {
@@ -268,15 +307,11 @@ impl PruningStatistics for PartsStatistics<'_> {
     }
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        let counts = self.parts.iter().map(|part| {
-            part.statistics.as_ref().and_then(|known| known.nulls.get(&column.name).copied())
-        });
-        Some(Arc::new(counts.collect::<UInt64Array>()))
+        self.bounds.get(&column.name).map(|bounds| Arc::clone(&bounds.nulls))
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        let counts = self.parts.iter().map(|part| part.rows());
-        Some(Arc::new(counts.collect::<UInt64Array>()))
+        Some(Arc::clone(&self.rows))
     }
 
     fn contained(

@@ -5,7 +5,6 @@
 //! that no value turns to NULL by being typed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::functions::json::scan;
 use crate::storage::ProjectId;
 use crate::storage::part::Part;
-use crate::storage::schema::TEAM_ID;
 use crate::types::property::PropertyType;
 
 /// How often a key was seen, by what stood there.
@@ -63,8 +61,9 @@ impl Seen {
             + self.arrays
     }
 
-    fn count(&mut self, kind: Kind) {
-        let counter = match kind {
+    /// Counts a value, as it is written.
+    pub(crate) fn count(&mut self, raw: &str) {
+        let counter = match Kind::of(raw) {
             Kind::String => &mut self.strings,
             Kind::DateTime => &mut self.date_times,
             Kind::Number => &mut self.numbers,
@@ -126,18 +125,26 @@ impl PropertyCounts {
         self.complete = false;
     }
 
-    /// Counts a member of an event's properties: its key, and its value as it is written.
-    pub(crate) fn add(&mut self, key: &str, raw: &str) {
-        self.count(key, Kind::of(raw));
+    /// True when no event of the file has the key.
+    pub(crate) fn lacks(&self, key: &str) -> bool {
+        self.complete && !self.keys.contains_key(key)
     }
 
-    fn count(&mut self, key: &str, kind: Kind) {
+    /// Counts a member of an event's properties: its key, and its value as it is written.
+    pub(crate) fn add(&mut self, key: &str, raw: &str) {
+        let mut seen = Seen::default();
+        seen.count(raw);
+        self.add_all(key, &seen);
+    }
+
+    /// Adds what was counted of a key.
+    pub(crate) fn add_all(&mut self, key: &str, more: &Seen) {
         if let Some(seen) = self.keys.get_mut(key) {
-            seen.count(kind);
+            seen.add(more);
         } else if self.keys.len() >= KEYS_MAX || key.len() > KEY_BYTES_MAX {
             self.complete = false;
         } else {
-            self.keys.entry(key.to_owned()).or_default().count(kind);
+            self.keys.insert(key.to_owned(), *more);
         }
     }
 
@@ -154,10 +161,22 @@ impl PropertyCounts {
 }
 
 /// The properties of one project, over all its files.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Properties {
-    keys: BTreeMap<String, Property>,
-    complete: bool,
+    keys: BTreeMap<String, Total>,
+    /// Files that list not all of their keys.
+    incomplete: usize,
+    /// Files that say nothing, or that hold other projects' events too: they may hold any value
+    /// under any key.
+    silent: usize,
+}
+
+/// What all files together say of a key.
+#[derive(Debug, Clone, Copy, Default)]
+struct Total {
+    seen: Seen,
+    /// Of the incomplete files so many list it.
+    listed: usize,
 }
 
 /// What is known of one key.
@@ -169,46 +188,45 @@ pub struct Property {
 }
 
 impl Properties {
-    /// Puts together what the files of a project say. Files that say nothing, or that hold other
-    /// projects' events too, may hold any value under any key: then no key has a type.
-    pub(crate) fn of<'a>(parts: impl Iterator<Item = &'a Arc<Part>>, project: ProjectId) -> Self {
-        let team = project.0.into();
-        let mut merged: BTreeMap<&str, (Seen, usize)> = BTreeMap::new();
-        let (mut incomplete, mut silent) = (0, 0);
-        for part in parts.filter(|part| part.may_overlap(TEAM_ID, &team, &team)) {
-            let Some(counts) = part.properties.as_deref().filter(|_| part.is_only(project)) else {
-                silent += 1;
-                continue;
-            };
-            incomplete += usize::from(!counts.complete);
-            for (key, seen) in &counts.keys {
-                let (total, listed) = merged.entry(key).or_default();
-                total.add(seen);
-                *listed += usize::from(!counts.complete);
-            }
+    /// Adds what the log says of a file, if it may have events of the project.
+    pub(crate) fn add(&mut self, part: &Part, project: ProjectId) {
+        if !part.may_have(project) {
+            return;
         }
-        let property = |(key, (seen, listed)): (&str, (Seen, usize))| {
-            let known = silent == 0 && listed == incomplete;
-            let ty = if known { seen.property_type() } else { PropertyType::String };
-            (key.to_owned(), Property { seen, ty })
+        let Some(counts) = part.properties.as_deref().filter(|_| part.is_only(project)) else {
+            self.silent += 1;
+            return;
         };
-        let keys: BTreeMap<_, _> = merged.into_iter().map(property).collect();
-        Self { complete: silent + incomplete == 0 && !keys.is_empty(), keys }
+        self.incomplete += usize::from(!counts.complete);
+        for (key, seen) in &counts.keys {
+            let total = match self.keys.get_mut(key) {
+                Some(total) => total,
+                None => self.keys.entry(key.clone()).or_default(),
+            };
+            total.seen.add(seen);
+            total.listed += usize::from(!counts.complete);
+        }
     }
 
-    /// What is known of a key.
-    pub fn get(&self, key: &str) -> Option<&Property> {
-        self.keys.get(key)
+    /// What is known of a key. It has a type only where every file knows its values.
+    pub fn get(&self, key: &str) -> Option<Property> {
+        self.keys.get(key).map(|total| self.property(total))
+    }
+
+    fn property(&self, total: &Total) -> Property {
+        let known = self.silent == 0 && total.listed == self.incomplete;
+        let ty = if known { total.seen.property_type() } else { PropertyType::String };
+        Property { seen: total.seen, ty }
     }
 
     /// True when there are events, and no other key was ever seen.
     pub fn is_complete(&self) -> bool {
-        self.complete
+        self.silent + self.incomplete == 0 && !self.keys.is_empty()
     }
 
     /// All keys, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Property)> {
-        self.keys.iter().map(|(key, property)| (key.as_str(), property))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Property)> {
+        self.keys.iter().map(|(key, total)| (key.as_str(), self.property(total)))
     }
 }
 
@@ -234,6 +252,10 @@ impl Kind {
             [b'[', ..] => Self::Array,
             [b't' | b'f', ..] => Self::Boolean,
             [b'n', ..] => Self::Null,
+            // So few digits are below the limit.
+            digits if digits.len() <= 15 && !digits.contains(&b'e') && !digits.contains(&b'E') => {
+                Self::Number
+            }
             _ => raw.parse().map_or(Self::LargeNumber, number),
         }
     }

@@ -7,6 +7,7 @@
 mod cache;
 mod files;
 mod group;
+mod keys;
 mod lanes;
 mod metrics;
 mod open;
@@ -26,14 +27,13 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType, col, lit,
 };
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::ObjectStore;
 
-use crate::storage::part::{Part, PartsStatistics};
+use crate::storage::part::Part;
+use crate::storage::scan::keys::with_keys;
 use crate::storage::schema::{
     DISTINCT_ID, DISTINCT_ID_HASH, TEAM_ID, distinct_id_hash, events_schema,
 };
@@ -80,7 +80,9 @@ impl TableProvider for EventsTable {
         let of_project = col(TEAM_ID).eq(lit(self.project.0));
         let wanted = filters.iter().chain(&hashes).cloned().fold(of_project, Expr::and);
         let schema = DFSchema::try_from(self.schema())?;
-        let parts = self.select(state.create_physical_expr(wanted, &schema)?)?;
+        let wanted = state.create_physical_expr(wanted, &schema)?;
+        let parts = self.snapshot.log.index().select(Arc::clone(&wanted))?;
+        let parts = with_keys(parts, &wanted)?;
         // The filters themselves come down through the optimizer; this one exists only here.
         let hashes =
             hashes.map(|hashes| state.create_physical_expr(hashes, &schema)).transpose()?;
@@ -99,17 +101,6 @@ impl TableProvider for EventsTable {
             metrics: ExecutionPlanMetricsSet::new(),
             parts,
         }))
-    }
-}
-
-impl EventsTable {
-    /// The parts that may hold rows for the predicate, by what the log says about them.
-    fn select(&self, predicate: Arc<dyn PhysicalExpr>) -> Result<Vec<Arc<Part>>> {
-        let parts: Vec<_> = self.snapshot.log.parts.values().map(Arc::clone).collect();
-        let pruning =
-            PruningPredicateBuilder::new().with_file_schema(self.schema()).try_build(predicate)?;
-        let keep = pruning.prune(&PartsStatistics { parts: &parts, schema: self.schema() })?;
-        Ok(parts.into_iter().zip(keep).filter_map(|(part, keep)| keep.then_some(part)).collect())
     }
 }
 

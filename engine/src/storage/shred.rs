@@ -11,10 +11,12 @@
 //! ```
 //! What a column cannot give back as it was written (`1.0` is not the text of any float) stands
 //! in the remainder too, and the file's footer says under [`SHREDDED_KEY`] of which kinds such
-//! values are. Members that hold an object or an array always stand in the remainder, whole; their
+//! values are. Text that a column of events holds too is not stored again, see [`Twin`]. Members that hold an object or an array always stand in the remainder, whole; their
 //! members may have columns besides.
 
 mod choose;
+mod keys;
+mod twin;
 mod value;
 mod write;
 
@@ -24,6 +26,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use choose::Choice;
+pub(crate) use twin::Twin;
 pub(crate) use value::{Kind, Kinds};
 pub(crate) use write::Shredder;
 
@@ -33,12 +36,13 @@ use super::schema::PROPERTIES;
 pub(crate) const SHREDDED_KEY: &str = "hedgerow.shredded";
 /// Keys of the remainder are spread over so many columns.
 const BUCKETS: u64 = 16;
-/// Layouts written here.
-const VERSION: u32 = 1;
+/// Layouts written here. The first knew no twins.
+const VERSION: u32 = 2;
 
 /// The columns that hold documents, and what the names of their columns begin with.
 pub(crate) const DOCUMENTS: [(&str, &str); 2] =
-    [(PROPERTIES, "__p_"), ("person_properties", "__pp_")];
+    [(PROPERTIES, PROPERTIES_PREFIX), ("person_properties", "__pp_")];
+const PROPERTIES_PREFIX: &str = "__p_";
 
 /// The layouts of a file, by the name of the column that holds the documents.
 pub(crate) type Layouts = BTreeMap<String, Layout>;
@@ -65,6 +69,8 @@ pub(crate) struct Columns {
     /// Values of these kinds are in the remainder.
     #[serde(default, skip_serializing_if = "Kinds::is_empty")]
     pub(crate) elsewhere: Kinds,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) twin: Option<Twin>,
 }
 
 /// Where a file has the values of a path.
@@ -93,9 +99,14 @@ impl Layout {
         }
     }
 
+    /// Of documents that have only these keys, without columns of their own.
+    pub(crate) fn of_keys(keys: BTreeSet<String>) -> Self {
+        Self { version: VERSION, paths: BTreeMap::new(), rest: Some(keys) }
+    }
+
     /// False for a layout of a version that is not known here.
     pub(crate) fn is_known(&self) -> bool {
-        self.version == VERSION
+        self.version <= VERSION
     }
 }
 

@@ -8,7 +8,8 @@ use arrow::datatypes::{
     DataType, FieldRef, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
 };
 use bytes::Bytes;
-use datafusion::common::ScalarValue;
+use datafusion::common::hash_utils::{RandomState, create_hashes};
+use datafusion::common::{HashSet, ScalarValue};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -18,6 +19,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
+use crate::storage::build::column;
 use crate::storage::part::{PartStatistics, Range};
 use crate::storage::properties::PropertyCounts;
 use crate::storage::schema::{
@@ -37,6 +39,8 @@ pub(crate) const PROPERTIES_KEY: &str = "hedgerow.properties";
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 256 << 20;
 const PAGE_ROWS: usize = 20_000;
+/// Of fewer values in a sample nothing can be told.
+const SAMPLE_MIN: u64 = 64;
 
 /// Writes one file.
 #[derive(Debug)]
@@ -46,50 +50,38 @@ pub(crate) struct PartWriter {
     shredders: Vec<(&'static str, Shredder)>,
     schema: SchemaRef,
     statistics: PartStatistics,
-    properties: PropertyCounts,
 }
 
 impl PartWriter {
-    /// A file whose property columns suit these rows: a sample of all of its rows.
-    pub(crate) fn new(sample: &[RecordBatch]) -> Result<Self> {
+    /// A file whose columns suit these rows: a sample of its `rows` rows.
+    pub(crate) fn new(sample: &RecordBatch, rows: u64) -> Result<Self> {
+        let mut fields: Vec<FieldRef> = events_schema().fields().iter().cloned().collect();
+        let mut sampled = sample.columns().to_vec();
+        let mut shredders = Vec::new();
+        for (name, prefix) in DOCUMENTS {
+            let documents = column(sample, name)?.as_string_view();
+            let choice = Choice::of(documents.iter().flatten());
+            let mut probe = Shredder::new(prefix, choice.clone());
+            fields.extend(probe.fields().into_iter().map(Arc::new));
+            sampled.extend(probe.shred(documents, sample)?);
+            shredders.push((name, Shredder::new(prefix, choice)));
+        }
+        let unique = fields.iter().zip(&sampled).filter(|(_, column)| repeats_little(column, rows));
+        let properties = properties(unique.map(|(field, _)| field.name().as_str()));
         // The Arrow schema is left out of the file: its view types are news to many readers.
         let options =
-            ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
-        let shredders = DOCUMENTS.map(|(name, prefix)| {
-            let columns = sample.iter().filter_map(|batch| batch.column_by_name(name));
-            let documents = columns.flat_map(|column| column.as_string_view().iter().flatten());
-            (name, Shredder::new(prefix, Choice::of(documents)))
-        });
-        let mut fields: Vec<FieldRef> = events_schema().fields().iter().cloned().collect();
-        for (_, shredder) in &shredders {
-            fields.extend(shredder.fields().into_iter().map(Arc::new));
-        }
+            ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let schema = Arc::new(Schema::new(fields));
         let parquet = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)
             .map_err(write_error)?;
-        Ok(Self {
-            parquet,
-            shredders: shredders.into(),
-            schema,
-            statistics: PartStatistics::default(),
-            properties: PropertyCounts::default(),
-        })
+        Ok(Self { parquet, shredders, schema, statistics: PartStatistics::default() })
     }
 
     /// Appends rows that do not come before those already written.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut columns = batch.columns().to_vec();
         for (name, shredder) in &mut self.shredders {
-            let Some(documents) = batch.column_by_name(name) else { continue };
-            let counted = *name == PROPERTIES;
-            columns.extend(shredder.shred(documents.as_string_view(), |key, raw| {
-                if counted {
-                    self.properties.add(key, raw);
-                }
-            }));
-            if counted && !shredder.is_regular() {
-                self.properties.miss();
-            }
+            columns.extend(shredder.shred(column(batch, name)?.as_string_view(), batch)?);
         }
         let whole = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         self.parquet.write(&whole).map_err(write_error)?;
@@ -104,20 +96,25 @@ impl PartWriter {
 
     /// The whole file, and what the log says about it.
     pub(crate) fn finish(mut self) -> Result<(Bytes, PartStatistics, PropertyCounts)> {
-        let layouts: Layouts = self
-            .shredders
-            .into_iter()
-            .map(|(name, shredder)| (name.to_owned(), shredder.layout()))
-            .collect();
+        let mut layouts = Layouts::new();
+        let mut properties = PropertyCounts::default();
+        for (name, shredder) in self.shredders {
+            let (layout, counts) = shredder.finish();
+            layouts.insert(name.to_owned(), layout);
+            if name == PROPERTIES {
+                properties = counts;
+            }
+        }
         // Maps with text keys always serialise.
         let layouts = serde_json::to_string(&layouts).unwrap_or_default();
         self.parquet.append_key_value_metadata(KeyValue::new(SHREDDED_KEY.to_owned(), layouts));
         let bytes = self.parquet.into_inner().map_err(write_error)?;
-        Ok((bytes.into(), self.statistics, self.properties))
+        Ok((bytes.into(), self.statistics, properties))
     }
 }
 
-fn properties() -> Result<WriterProperties> {
+/// How a file is written in which these columns hold values that repeat little.
+fn properties<'a>(unique: impl Iterator<Item = &'a str>) -> WriterProperties {
     let schema = events_schema();
     let sorting = SORT_KEY.iter().filter_map(|name| {
         let column_idx = i32::try_from(schema.index_of(name).ok()?).ok()?;
@@ -134,10 +131,12 @@ fn properties() -> Result<WriterProperties> {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorting.collect()))
         .set_key_value_metadata(Some(vec![layout]));
-    // Values that hardly repeat: a dictionary would cost time and be given up anyway.
+    // A dictionary would cost time and space.
+    for name in unique.chain([PROPERTIES, UUID]) {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), false);
+    }
     for name in [PROPERTIES, UUID] {
         properties = properties
-            .set_column_dictionary_enabled(ColumnPath::from(name), false)
             .set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk);
     }
     // Close to each other after sorting.
@@ -146,7 +145,26 @@ fn properties() -> Result<WriterProperties> {
             .set_column_dictionary_enabled(ColumnPath::from(name), name == "created_at")
             .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
     }
-    Ok(properties.build())
+    properties.build()
+}
+
+/// True when at most every other value of a column comes again among `rows` rows, judged by some
+/// of them.
+fn repeats_little(sample: &ArrayRef, rows: u64) -> bool {
+    if !matches!(sample.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::Float64) {
+        return false;
+    }
+    let mut hashes = vec![0; sample.len()];
+    if create_hashes([sample], &RandomState::default(), &mut hashes).is_err() {
+        return false;
+    }
+    let present = (0..sample.len()).filter(|row| sample.is_valid(*row));
+    let distinct: HashSet<u64> = present.map(|row| hashes[row]).collect();
+    let values = (sample.len() - sample.null_count()) as u64;
+    let repeats = values - distinct.len() as u64;
+    // Were each value there twice, of so many pairs among all rows these would be in the sample.
+    let all_values = rows.max(1) * values / (sample.len() as u64).max(1);
+    values >= SAMPLE_MIN && repeats * 2 * all_values <= values * values
 }
 
 fn add_statistics(statistics: &mut PartStatistics, batch: &RecordBatch) {

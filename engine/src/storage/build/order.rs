@@ -1,10 +1,11 @@
 //! The order of rows: by day while files are being built, within a file by the sort key.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use datafusion::common::HashMap;
 
 use crate::error::{Error, Result};
 use crate::storage::{DISTINCT_ID_HASH, EVENT, TIMESTAMP, UUID};

@@ -73,7 +73,7 @@ impl CellWriter {
                             None if pieces.len() == 1 => sample.insert(thinned(&sources, &rows)?),
                             None => sample.insert(self.sample(cell)?),
                         };
-                        PartWriter::new(std::slice::from_ref(sample))?
+                        PartWriter::new(sample, cell.rows)?
                     }
                 };
                 open.write(&interleave_record_batch(&sources, &places)?)?;

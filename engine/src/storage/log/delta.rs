@@ -27,7 +27,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::build::PART_BYTES;
-use crate::storage::log::{Change, LogSnapshot, Outcome, PropertyCache, TableLog, Version};
+use crate::storage::log::{Change, LogSnapshot, Outcome, TableLog, Version};
 use crate::storage::part::{Part, PartStatistics};
 use crate::storage::properties::PropertyCounts;
 use crate::storage::root_url;
@@ -185,7 +185,7 @@ fn read_snapshot(table: &DeltaTable, before: Option<&LogSnapshot>) -> Result<Log
         };
         parts.insert(path, part);
     }
-    Ok(LogSnapshot { version: state.version(), parts, properties: PropertyCache::default() })
+    Ok(LogSnapshot::new(state.version(), parts, before))
 }
 
 fn read_part(file: &LogicalFileView) -> Result<Part> {

@@ -22,7 +22,7 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 
 use crate::storage::ProjectId;
 use crate::storage::adapt::Adapter;
-use crate::storage::part::{Part, PartsStatistics};
+use crate::storage::part::{Part, PartIndex};
 use crate::storage::scan::group::{FilePlan, GroupRows, Reading};
 use crate::storage::scan::lanes::Lane;
 use crate::storage::scan::open::OpenFile;
@@ -115,14 +115,8 @@ impl FilePlans {
 
     /// False when the log shows that a part has no wanted rows.
     fn may_match(&self, part: &Arc<Part>) -> Result<bool> {
-        let pruning = PruningPredicateBuilder::new()
-            .with_file_schema(Arc::clone(events_schema()))
-            .try_build(conjunction(self.conditions()?))?;
-        let parts = PartsStatistics {
-            parts: std::slice::from_ref(part),
-            schema: Arc::clone(events_schema()),
-        };
-        Ok(pruning.prune(&parts)?.into_iter().all(|keep| keep))
+        let index = PartIndex::new(vec![Arc::clone(part)]);
+        Ok(!index.select(conjunction(self.conditions()?))?.is_empty())
     }
 
     fn plan(&self, part: &Part, file: Arc<OpenFile>) -> Result<Option<(FilePlan, Vec<usize>)>> {
@@ -133,10 +127,11 @@ impl FilePlans {
         for condition in self.conditions()?.into_iter().chain(own) {
             let condition = simplifier.simplify(adapter.rewrite(condition)?)?;
             for condition in split_conjunction(&condition) {
-                match condition.downcast_ref::<Literal>().map(Literal::value) {
-                    Some(ScalarValue::Boolean(Some(true))) => {}
-                    Some(_) => return Ok(None),
-                    None => conditions.push(Arc::clone(condition)),
+                if is_never_true(condition) {
+                    return Ok(None);
+                }
+                if !condition.is::<Literal>() {
+                    conditions.push(Arc::clone(condition));
                 }
             }
         }
@@ -185,6 +180,12 @@ impl FilePlans {
         self.reading.metrics.groups_pruned.add(groups.len() - kept.len());
         Ok(kept)
     }
+}
+
+/// True for the constants false and NULL.
+pub(super) fn is_never_true(condition: &Arc<dyn PhysicalExpr>) -> bool {
+    let constant = condition.downcast_ref::<Literal>().map(Literal::value);
+    constant.is_some_and(|value| *value != ScalarValue::Boolean(Some(true)))
 }
 
 /// Only rows of the project, for files that are shared with others.

@@ -30,7 +30,8 @@ async fn store() -> (tempfile::TempDir, EventStore) {
 
 /// A file with these rows, already in the order of the sort key.
 async fn put(store: &EventStore, rows: &[Row<'_>]) -> Part {
-    let mut writer = PartWriter::new(&[]).unwrap();
+    let mut writer =
+        PartWriter::new(&RecordBatch::new_empty(Arc::clone(events_schema())), 1).unwrap();
     writer.write(&batch(rows)).unwrap();
     store.put_part(writer, 0).await.unwrap()
 }

@@ -45,14 +45,14 @@ impl Tally {
 }
 
 /// The chosen paths as a tree of their keys: what a shredder follows through a document.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Choice {
     /// The first is the document itself; the others are numbered by their places here.
     pub(super) nodes: Vec<Node>,
 }
 
 /// A key on a chosen path.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Node {
     pub(super) members: HashMap<Box<str>, usize>,
     /// The path that ends here, spelled, and its columns.

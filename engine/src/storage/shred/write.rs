@@ -4,15 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, StringBuilder, StringViewArray,
+    Array, ArrayBuilder, ArrayRef, AsArray, BooleanBuilder, Float64Builder, RecordBatch,
+    StringBuilder, StringViewArray,
 };
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::HashSet;
 
 use super::choose::{Choice, Node};
+use super::keys::{Key, Keys};
+use super::twin::{TWINS, Twin, apart};
 use super::value::{Kind, Kinds, kind_of};
-use super::{BUCKETS, Columns, Layout, VERSION, bucket_column, bucket_of, column_name};
+use super::{
+    BUCKETS, Columns, Layout, PROPERTIES_PREFIX, VERSION, bucket_column, bucket_of, column_name,
+};
+use crate::error::Result;
 use crate::functions::json::scan;
+use crate::storage::build::column as column_of;
+use crate::storage::properties::PropertyCounts;
 
 /// Keys of the remainder listed in a footer; with more, any key may be there.
 const REST_KEYS_MAX: usize = 2_000;
@@ -24,14 +32,13 @@ const REST_KEY_BYTES_MAX: usize = 200;
 pub(crate) struct Shredder {
     prefix: &'static str,
     choice: Choice,
+    keys: Keys,
     /// By the number of the node; none for nodes where no path ends.
     leaves: Vec<Option<Leaf>>,
     buckets: Vec<StringBuilder>,
     /// The members of the row at hand that belong into the remainder, by bucket.
     members: Vec<String>,
     rest: Rest,
-    /// False once a document was not a well-formed object.
-    regular: bool,
 }
 
 /// Keys in the remainder.
@@ -63,6 +70,7 @@ struct Leaf {
     elsewhere: Kinds,
     /// It is a single key, so that its values are members of the remainder.
     is_top: bool,
+    twin: Option<Twin>,
 }
 
 /// A member of a document: its key as it is written, and its value.
@@ -83,6 +91,8 @@ impl Shredder {
         for node in choice.nodes[0].members.values() {
             if let Some(leaf) = &mut leaves[*node] {
                 leaf.is_top = true;
+                let has_twin = prefix == PROPERTIES_PREFIX && TWINS.contains(&leaf.path.as_str());
+                leaf.twin = (has_twin && leaf.text.is_some()).then_some(Twin::Same);
             }
         }
         let buckets = usize::try_from(BUCKETS).unwrap_or_default();
@@ -93,7 +103,7 @@ impl Shredder {
             buckets: (0..buckets).map(|_| StringBuilder::new()).collect(),
             members: vec![String::new(); buckets],
             rest: Rest::default(),
-            regular: true,
+            keys: Keys::new(),
         }
     }
 
@@ -115,56 +125,51 @@ impl Shredder {
         fields
     }
 
-    /// The columns of these documents, in the order of [`Self::fields`]. `seen` is told of every
-    /// member of every document: its key and its value.
+    /// The columns of the documents of `events`, in the order of [`Self::fields`].
     pub(crate) fn shred(
         &mut self,
         documents: &StringViewArray,
-        mut seen: impl FnMut(&str, &str),
-    ) -> Vec<ArrayRef> {
-        let mut found: Vec<Option<Found<'_>>> = vec![None; self.choice.nodes.len()];
+        events: &RecordBatch,
+    ) -> Result<Vec<ArrayRef>> {
+        let mut found = FoundMembers::new(self.choice.nodes.len());
         for (row, document) in documents.iter().enumerate() {
-            let Some(document) = document.filter(|document| *document != "{}") else {
-                self.end_row();
-                continue;
-            };
-            self.walk(document, &mut found, &mut seen);
-            for (node, found) in found.iter_mut().enumerate() {
-                if let Some(found) = found.take() {
+            if let Some(document) = document.filter(|document| *document != "{}") {
+                self.walk(document, &mut found);
+                while let Some((node, found)) = found.pop() {
                     self.store(node, found, row);
                 }
             }
             self.end_row();
         }
-        self.finish_batch(documents.len())
+        self.finish_batch(events)
     }
 
     /// Finds the members on chosen paths, and puts all others into the remainder.
-    fn walk<'d>(
-        &mut self,
-        document: &'d str,
-        found: &mut [Option<Found<'d>>],
-        seen: &mut impl FnMut(&str, &str),
-    ) {
-        let Self { choice, members, rest, .. } = self;
+    fn walk<'d>(&mut self, document: &'d str, found: &mut FoundMembers<'d>) {
+        let Self { choice, keys, members, rest, .. } = self;
+        keys.restart();
         let complete = scan::members(document, &mut |raw_key, raw| {
-            let key = scan::unescape(raw_key);
-            seen(&key, raw);
-            let node = choice.nodes[0].members.get(key.as_ref()).copied();
-            let kept = node.is_some_and(|node| choice.nodes[node].path.is_some());
-            if !kept || raw.starts_with(['{', '[']) {
-                rest.insert(&key);
-                add_member(&mut members[bucket_of(&key)], (raw_key, raw));
+            let mut other = None;
+            let key = match keys.meet(raw_key, raw, &choice.nodes) {
+                Some(key) => key,
+                None => other.insert(Key::new(raw_key, &choice.nodes)),
+            };
+            if !key.has_columns || raw.starts_with(['{', '[']) {
+                if !key.is_in_rest {
+                    rest.insert(&scan::unescape(raw_key));
+                    key.is_in_rest = true;
+                }
+                add_member(&mut members[key.bucket], (raw_key, raw));
             }
-            if let Some(node) = node {
+            if let Some(node) = key.node {
                 follow(&choice.nodes, node, (raw_key, raw), found);
             }
         });
         if !complete {
             // All of a malformed document reads as NULL.
-            found.fill(None);
+            found.clear();
             members.iter_mut().for_each(String::clear);
-            self.regular = false;
+            keys.miss();
         }
     }
 
@@ -221,12 +226,20 @@ impl Shredder {
         }
     }
 
-    fn finish_batch(&mut self, rows: usize) -> Vec<ArrayRef> {
+    fn finish_batch(&mut self, events: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let rows = events.num_rows();
         let mut arrays: Vec<ArrayRef> = Vec::new();
         for leaf in self.leaves.iter_mut().flatten() {
             if let Some(column) = &mut leaf.text {
                 column.append_nulls(rows - column.len());
-                arrays.push(Arc::new(column.finish()));
+                let mut text = column.finish();
+                if leaf.twin.is_some() {
+                    text = apart(&text, column_of(events, &leaf.path)?.as_string_view());
+                    if text.null_count() < rows {
+                        leaf.twin = Some(Twin::Mostly);
+                    }
+                }
+                arrays.push(Arc::new(text));
             }
             if let Some(column) = &mut leaf.number {
                 column.append_nulls(rows - column.len());
@@ -238,22 +251,17 @@ impl Shredder {
             }
         }
         arrays.extend(self.buckets.iter_mut().map(|bucket| Arc::new(bucket.finish()) as ArrayRef));
-        arrays
+        Ok(arrays)
     }
 
-    /// True while every document was a well-formed object.
-    pub(crate) fn is_regular(&self) -> bool {
-        self.regular
-    }
-
-    /// What the footer says.
-    pub(crate) fn layout(self) -> Layout {
+    /// What the footer says of the layout, and what was seen under the keys.
+    pub(crate) fn finish(self) -> (Layout, PropertyCounts) {
         let leaves = self.leaves.into_iter().flatten();
         let paths: BTreeMap<_, _> =
             leaves.map(|leaf| (leaf.path.clone(), leaf.columns())).collect();
         let Rest { keys, overflowed } = self.rest;
         let rest = (!overflowed).then(|| keys.into_iter().map(String::from).collect());
-        Layout { version: VERSION, paths, rest }
+        (Layout { version: VERSION, paths, rest }, self.keys.into_counts())
     }
 }
 
@@ -266,6 +274,7 @@ impl Leaf {
             boolean: columns.boolean.then(BooleanBuilder::new),
             elsewhere: Kinds::default(),
             is_top: false,
+            twin: None,
         }
     }
 
@@ -275,17 +284,46 @@ impl Leaf {
             number: self.number.is_some(),
             boolean: self.boolean.is_some(),
             elsewhere: self.elsewhere,
+            twin: self.twin,
         }
     }
 }
 
+/// What a document holds at the chosen paths.
+struct FoundMembers<'d> {
+    by_node: Vec<Option<Found<'d>>>,
+    /// The nodes at which something was found.
+    nodes: Vec<usize>,
+}
+
+impl<'d> FoundMembers<'d> {
+    fn new(nodes: usize) -> Self {
+        Self { by_node: vec![None; nodes], nodes: Vec::new() }
+    }
+
+    fn pop(&mut self) -> Option<(usize, Found<'d>)> {
+        while let Some(node) = self.nodes.pop() {
+            if let Some(found) = self.by_node[node].take() {
+                return Some((node, found));
+            }
+        }
+        None
+    }
+
+    fn clear(&mut self) {
+        while self.pop().is_some() {}
+    }
+}
+
 /// Notes a member at a node of the tree, and those of its members that are on chosen paths.
-fn follow<'d>(nodes: &[Node], node: usize, member: Member<'d>, found: &mut [Option<Found<'d>>]) {
-    let repeated = found[node].is_some();
+fn follow<'d>(nodes: &[Node], node: usize, member: Member<'d>, found: &mut FoundMembers<'d>) {
+    let repeated = found.by_node[node].is_some();
     if repeated {
         forget_members(nodes, node, found);
+    } else {
+        found.nodes.push(node);
     }
-    found[node] = Some(Found { member, repeated });
+    found.by_node[node] = Some(Found { member, repeated });
     if member.1.starts_with('{') && !nodes[node].members.is_empty() {
         scan::members(member.1, &mut |raw_key, raw| {
             if let Some(next) = nodes[node].members.get(scan::unescape(raw_key).as_ref()) {
@@ -295,9 +333,9 @@ fn follow<'d>(nodes: &[Node], node: usize, member: Member<'d>, found: &mut [Opti
     }
 }
 
-fn forget_members(nodes: &[Node], node: usize, found: &mut [Option<Found<'_>>]) {
+fn forget_members(nodes: &[Node], node: usize, found: &mut FoundMembers<'_>) {
     for member in nodes[node].members.values() {
-        found[*member] = None;
+        found.by_node[*member] = None;
         forget_members(nodes, *member, found);
     }
 }
