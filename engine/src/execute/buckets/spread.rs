@@ -12,12 +12,12 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, SpillFile, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::{SpillMetrics, Time};
-use datafusion::physical_plan::spill::{SpillManager, get_record_batch_memory_size};
+use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{StreamExt, stream};
 
-use crate::views::trimmed_batch;
+use crate::views::{own_bytes, trimmed_batch};
 
 /// As many as the highest bits of a hash can tell apart.
 const BUCKETS: usize = 1 << BUCKET_BITS;
@@ -88,7 +88,7 @@ impl Spread {
     }
 
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        let bytes = get_record_batch_memory_size(&batch);
+        let bytes = own_bytes(&batch);
         if self.memory.try_grow(bytes).is_err() {
             self.spill()?;
             self.memory.try_grow(bytes)?;
@@ -110,7 +110,7 @@ impl Spread {
         self.spread()?;
         self.spilled.resize_with(BUCKETS, Vec::new);
         let buckets = self.held.into_iter().zip(self.spilled).map(|(held, spilled)| {
-            let bytes: usize = held.iter().map(get_record_batch_memory_size).sum();
+            let bytes: usize = held.iter().map(own_bytes).sum();
             let memory = self.memory.split(bytes.min(self.memory.size()));
             Bucket { spilled, held, spiller: self.spiller.clone(), memory }
         });
@@ -140,10 +140,10 @@ impl Spread {
         {
             // A bucket's text lies together, so that it is near when its groups are looked up.
             let batch = trimmed_batch(&interleave_record_batch(&batches, places)?)?;
-            bytes += get_record_batch_memory_size(&batch);
+            bytes += own_bytes(&batch);
             held.push(batch);
         }
-        let before: usize = self.waiting.iter().map(get_record_batch_memory_size).sum();
+        let before: usize = self.waiting.iter().map(own_bytes).sum();
         self.waiting.clear();
         self.waiting_rows = 0;
         match bytes.checked_sub(before) {
@@ -185,7 +185,7 @@ impl Bucket {
         let spilled = spilled.into_iter().map(|file| spiller.read_spill_as_stream(file, None));
         let spilled = stream::iter(spilled.collect::<Result<Vec<_>>>()?).flatten();
         let held = stream::iter(held).map(move |batch| {
-            memory.shrink(get_record_batch_memory_size(&batch).min(memory.size()));
+            memory.shrink(own_bytes(&batch).min(memory.size()));
             Ok(batch)
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, spilled.chain(held))))
