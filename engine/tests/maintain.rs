@@ -14,10 +14,9 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use fixture::Fixture;
 use futures::TryStreamExt;
+use hedgerow_engine::EngineOptions;
 use hedgerow_engine::ingest::ImportOptions;
 use hedgerow_engine::storage::{Effort, MaintainOptions};
-use hedgerow_engine::{Engine, EngineOptions, Location, SessionOptions};
-use hedgerow_parser::Dialect;
 
 const DAY: u64 = 86_400;
 
@@ -73,10 +72,7 @@ async fn days(fixture: &Fixture) -> Vec<(i64, i64, i64)> {
 
 /// The sum of a property, as HogQL reads it.
 async fn sum_of_n(fixture: &Fixture) -> f64 {
-    let location = Location::from(fixture.folder.path().join("data").as_path());
-    let engine = Engine::open(&location, EngineOptions::default()).await.unwrap();
-    let options = SessionOptions { project: "default".to_owned(), dialect: Dialect::Hogql };
-    let session = engine.session(options).await.unwrap();
+    let session = fixture.session(EngineOptions::default()).await;
     let rows = session.query("select sum(toFloat(properties.n)) from events").await.unwrap();
     let batches: Vec<_> = rows.try_collect().await.unwrap();
     batches[0].column(0).as_primitive::<Float64Type>().value(0)

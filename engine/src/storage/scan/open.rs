@@ -49,14 +49,18 @@ impl OpenFile {
             .load_and_finish(&mut reader, part.size_bytes)
             .await?;
         let metadata = Arc::new(metadata);
-        let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())?;
+        // What other tools embed of Arrow's types, such as dictionaries, is no news of the data.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options.clone())?;
         let read_as = with_text(plain.schema(), |column| match is_dictionary(&metadata, column) {
             true => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
             false => DataType::Utf8View,
         });
         let schema = with_text(plain.schema(), |_| DataType::Utf8View);
-        let options = ArrowReaderOptions::new().with_schema(read_as);
-        let layouts = schema.metadata().get(SHREDDED_KEY);
+        let options = options.with_schema(read_as);
+        let entries = metadata.file_metadata().key_value_metadata().into_iter().flatten();
+        let layouts =
+            entries.filter(|entry| entry.key == SHREDDED_KEY).find_map(|e| e.value.as_deref());
         // Unreadable is as good as unknown: the documents are there.
         let layouts = layouts.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Ok(Self {
