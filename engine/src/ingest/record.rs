@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::functions::json::scan;
 use crate::ingest::event::Event;
 use crate::ingest::time::parse_timestamp;
 use crate::storage::{DISTINCT_ID_HASH, GROUP_COUNT};
@@ -148,9 +149,20 @@ fn unquote(json: &str) -> Option<Cow<'_, str>> {
 
 /// Turns the fields of a record into an event.
 pub(super) fn read_event<'a>(fields: &[Field<'a>], mapping: &Mapping) -> Result<Event<'a>, Reason> {
-    match mapping.is_foreign() {
+    let event = match mapping.is_foreign() {
         true => read_foreign(fields, mapping),
         false => read_posthog(fields),
+    }?;
+    check_depth("properties", &event.properties)?;
+    check_depth("person_properties", event.person_properties.as_deref().unwrap_or_default())?;
+    Ok(event)
+}
+
+/// What queries cannot read is not taken in.
+fn check_depth(name: &str, json: &str) -> Result<(), Reason> {
+    match scan::is_too_deep(json) {
+        true => Err(Cow::Owned(format!("{name} is nested deeper than {} levels", scan::DEPTH_MAX))),
+        false => Ok(()),
     }
 }
 

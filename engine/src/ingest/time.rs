@@ -1,20 +1,26 @@
 //! Timestamps as senders write them.
 
+use std::ops::Range;
+
 /// Reads a timestamp as microseconds since the epoch.
 ///
 /// Takes ISO 8601 with `T` or a space, with or without seconds, fraction and zone (no zone is
 /// UTC), a bare date (midnight UTC), and Unix time as a number in seconds, milliseconds,
 /// microseconds or nanoseconds, told apart by its size. Digits beyond microseconds are cut off.
+/// None for times outside of [`YEARS`], too.
 pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
     let text = text.trim();
     let bytes = text.as_bytes();
-    if bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-' {
-        return parse_iso(bytes);
-    }
-    parse_unix(text)
+    let micros = match bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-' {
+        true => parse_iso(bytes),
+        false => parse_unix(text),
+    };
+    micros.filter(|micros| YEARS.contains(micros))
 }
 
 const MICROS: i64 = 1_000_000;
+/// The years 1 to 9999 in UTC: what ISO 8601, the log and other readers of the files can say.
+const YEARS: Range<i64> = -62_135_596_800 * MICROS..253_402_300_800 * MICROS;
 
 fn parse_iso(bytes: &[u8]) -> Option<i64> {
     let (date, mut rest) = bytes.split_at(10);
@@ -124,6 +130,8 @@ mod tests {
         check("2024-03-13T10:21", Some(1_710_325_260_000_000));
         check("2024-03-13", Some(1_710_288_000_000_000));
         check("1969-12-31T23:59:59.999999Z", Some(-1));
+        check("0001-01-01T00:00:00Z", Some(-62_135_596_800_000_000));
+        check("9999-12-31T23:59:59.999999Z", Some(253_402_300_799_999_999));
         check("2016-12-31T23:59:60Z", Some(1_483_228_800_000_000));
     }
 
@@ -147,6 +155,9 @@ mod tests {
             "2024-02-30",
             "2024-03-13T24:00:00Z",
             "0000-01-01",
+            "0001-01-01T00:00:00+01:00",
+            "9999-12-31T23:00:00-01:00",
+            "-70000000000",
             "2024-03-13T10:21:14.Z",
             "2024-03-13T10:21:61Z",
             "2024-03-13T10:21:14+2",

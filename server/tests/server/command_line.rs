@@ -230,6 +230,79 @@ fn import_reports_bad_lines_and_goes_on() {
 }
 
 #[test]
+fn import_survives_hostile_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, input, rejects) = (path("data"), path("events.ndjson"), path("rejects"));
+    let event = |time: &str, properties: &str| {
+        format!(
+            r#"{{"event":"e","distinct_id":"d","timestamp":"{time}","properties":{properties}}}"#
+        )
+        .into_bytes()
+    };
+    let nested = |depth: usize| {
+        format!("{}{}", r#"{"x":"#.repeat(depth), "}".repeat(depth)).replace(":}", ":1}")
+    };
+    let keys: Vec<_> = (0..10_000).map(|key| format!(r#""k{key}":{key}"#)).collect();
+    let text = "é".repeat(1 << 20);
+    let (good, bad) = (
+        [
+            event("0001-01-01", r#"{"x":"first"}"#),
+            event("2026-01-01", &format!("{{{}}}", keys.join(","))),
+            event("2026-01-02", &format!(r#"{{"x":"{text}"}}"#)),
+            event("2026-01-03", &nested(500)),
+            event("9999-12-31 23:59:59", r#"{"x":"last"}"#),
+        ],
+        [
+            (event("2026-01-01", "{\"x\":\"~\"}"), "not UTF-8 from byte 76 on"),
+            (event("2026-01-01", &nested(600)), "properties is nested deeper than 512 levels"),
+            (event("0000-12-31", "{}"), "timestamp is not a time: '0000-12-31'"),
+            (event("10000-01-01", "{}"), "timestamp is not a time: '10000-01-01'"),
+            (event("2026-01-01", "{\"x\":}"), "not a JSON object: "),
+        ],
+    );
+    let bad: [(Vec<u8>, &str); 5] = bad.map(|(line, reason)| {
+        (line.into_iter().map(|byte| if byte == b'~' { 0xff } else { byte }).collect(), reason)
+    });
+    // A good one, a bad one, and so on.
+    let lines: Vec<Vec<u8>> =
+        good.iter().zip(&bad).flat_map(|(good, (bad, _))| [good.clone(), bad.clone()]).collect();
+    std::fs::write(&input, lines.join(&b'\n')).unwrap();
+
+    let arguments = ["import", "--data", &data, "--rejects", &rejects, &input];
+    let output = run(&mut hedgerow(&arguments), b"");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(
+        told.starts_with("5 events imported, 0 duplicates skipped, 5 records rejected"),
+        "{told}"
+    );
+    let warned = String::from_utf8(output.stderr).unwrap();
+    for (number, (_, reason)) in bad.iter().enumerate() {
+        let warning = format!("events.ndjson:{}: {reason}", number * 2 + 2);
+        assert!(warned.contains(&warning), "no {warning} in {warned}");
+    }
+    let kept: Vec<u8> =
+        bad.iter().flat_map(|(line, _)| [line.as_slice(), b"\n"].concat()).collect();
+    assert!(std::fs::read(&rejects).unwrap() == kept);
+
+    // An é has two bytes; 499 levels are left of 500, with 6 bytes each and a 1.
+    let query = "select toString(timestamp), length(properties.x), properties.k9999 from events \
+                 order by timestamp";
+    let rows = stdout(&["query", "--data", &data, "--format", "csv", query], b"");
+    assert_eq!(
+        rows.lines().skip(1).collect::<Vec<_>>(),
+        [
+            "0001-01-01 00:00:00,5,",
+            "2026-01-01 00:00:00,,9999",
+            "2026-01-02 00:00:00,2097152,",
+            "2026-01-03 00:00:00,2995,",
+            "9999-12-31 23:59:59,4,",
+        ]
+    );
+}
+
+#[test]
 fn demo_serves_until_it_is_told_to_end() {
     let folder = tempfile::tempdir().unwrap();
     let any = "127.0.0.1:0";

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// How deep arrays and objects may lie within each other; deeper text counts as invalid.
-const DEPTH_MAX: usize = 256;
+pub const DEPTH_MAX: usize = 512;
 
 /// One step of a path into a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,13 @@ pub fn find<'j>(json: &'j str, path: &[Step<'_>]) -> Option<&'j str> {
 /// True for a well-formed document.
 pub fn is_valid(json: &str) -> bool {
     Scanner::new(json).document(None).is_some()
+}
+
+/// True for text that would be well-formed if it were not so deep; other mistakes are not told apart.
+pub fn is_too_deep(json: &str) -> bool {
+    // Hardly any text has so many brackets at all.
+    let brackets = json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    brackets > DEPTH_MAX && !is_valid(json)
 }
 
 /// Hands over the members of an object: the key between its quotes, and the text of the value.
@@ -419,8 +426,11 @@ mod tests {
             assert!(!is_valid(json), "{json}");
             assert!(entries(json).is_empty() || !is_valid(json), "{json}");
         }
-        let deep = "[".repeat(100_000);
-        assert!(!is_valid(&deep));
+        assert!(!is_valid(&"[".repeat(100_000)));
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(is_valid(&nested(DEPTH_MAX)) && !is_too_deep(&nested(DEPTH_MAX)));
+        assert!(!is_valid(&nested(DEPTH_MAX + 1)) && is_too_deep(&nested(DEPTH_MAX + 1)));
+        assert!(!is_too_deep(&format!("[{}[]]", "[],".repeat(DEPTH_MAX))));
     }
 
     #[test]
