@@ -7,7 +7,7 @@ mod fixture;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type};
@@ -150,4 +150,22 @@ async fn many_small_imports_become_one_file_a_day() {
 
     let report = fixture.store.maintain(&at_once(Effort::Full)).await.unwrap();
     assert_eq!((report.rewritten, report.events, report.deleted), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_an_import_may_be_about_to_commit_stay_for_a_day() {
+    let fixture = Fixture::new().await;
+    fixture.import_text("events.json", events(&[0], 10, 0)).await;
+    let folder = fixture.folder.path().join("data/events");
+    let written = |name: &str, age: Duration| {
+        let file = std::fs::File::create_new(folder.join(name)).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+    };
+    written("new.parquet", Duration::ZERO);
+    written("older.parquet", Duration::from_hours(23));
+    written("abandoned.parquet", Duration::from_hours(25));
+    let report = fixture.store.maintain(&at_once(Effort::Full)).await.unwrap();
+    assert_eq!(report.deleted, 1);
+    assert!(folder.join("new.parquet").exists() && folder.join("older.parquet").exists());
+    assert!(!folder.join("abandoned.parquet").exists());
 }

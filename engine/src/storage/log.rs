@@ -111,7 +111,7 @@ pub(crate) trait TableLog: std::fmt::Debug + Send + Sync {
     /// Changes the files on top of `expected`, and only on top of that, as a whole.
     async fn commit(&self, expected: Version, change: Change) -> Result<Outcome>;
 
-    /// Deletes the files that no version of the last `keep` names, committed ones and those
-    /// that never were: how many there were.
+    /// Deletes the files that no version of the last `keep` names, and after a day at least those
+    /// that never were committed: how many there were.
     async fn vacuum(&self, keep: Duration) -> Result<u64>;
 }

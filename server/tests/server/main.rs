@@ -4,6 +4,7 @@
 
 mod catalog;
 mod command_line;
+mod crash;
 mod flight;
 mod lifecycle;
 mod messages;

@@ -34,6 +34,9 @@ use crate::storage::root_url;
 use crate::storage::schema::COMMENT;
 use crate::storage::writer::{LAYOUT_KEY, LAYOUT_VERSION, PROPERTIES_KEY};
 
+/// An import may be about to commit the files that it has written: they stay for so long.
+const UNCOMMITTED_KEEP: Duration = Duration::from_hours(24);
+
 /// The log of one Delta table.
 #[derive(Debug)]
 pub(crate) struct DeltaLog {
@@ -142,18 +145,20 @@ impl TableLog for DeltaLog {
 
     async fn vacuum(&self, keep: Duration) -> Result<u64> {
         let table = self.state.lock().await.table.clone();
-        let keep = TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);
-        let unused = table
-            .vacuum()
-            .with_mode(VacuumMode::Full)
-            .with_dry_run(true)
-            .with_enforce_retention_duration(false)
-            .with_retention_period(keep);
-        let (_, unused) = unused.await.map_err(storage_error)?;
-        let unused: HashSet<Path> = unused.files_deleted.into_iter().map(Path::from).collect();
+        let unused = async |mode, keep: Duration| {
+            let keep = TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);
+            let unused = table.clone().vacuum().with_mode(mode).with_dry_run(true);
+            let unused =
+                unused.with_enforce_retention_duration(false).with_retention_period(keep).await;
+            let (_, unused) = unused.map_err(storage_error)?;
+            Ok::<_, Error>(unused.files_deleted.into_iter().map(Path::from))
+        };
+        let mut unused_files: HashSet<Path> = unused(VacuumMode::Lite, keep).await?.collect();
+        unused_files.extend(unused(VacuumMode::Full, keep.max(UNCOMMITTED_KEEP)).await?);
         // The log names files for days after they are gone.
         let store = self.log.object_store(None);
-        let there = store.list(None).try_filter(|file| ready(unused.contains(&file.location)));
+        let there =
+            store.list(None).try_filter(|file| ready(unused_files.contains(&file.location)));
         let there: Vec<_> = there.map_ok(|file| file.location).try_collect().await?;
         for location in &there {
             store.delete(location).await?;
