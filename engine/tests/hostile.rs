@@ -89,7 +89,9 @@ async fn a_hundred_thousand_keys() {
         let footer = SerializedFileReader::new(File::open(file).unwrap()).unwrap();
         let footer = footer.metadata().file_metadata();
         // 192 paths with up to three columns and 16 remainders, for two columns of documents.
-        let columns = footer.schema_descr().num_columns() - events_schema().fields().len();
+        let schema = footer.schema_descr();
+        let columns = schema.num_columns() - events_schema().fields().len();
+        assert!(schema.columns().iter().any(|column| column.name() == "__p_s__all"));
         assert!(columns <= 2 * (192 * 3 + 16), "{columns} columns");
         let entries = footer.key_value_metadata().unwrap().iter();
         let bytes: usize = entries.filter_map(|entry| entry.value.as_ref()).map(String::len).sum();

@@ -29,7 +29,7 @@ const ROWS: usize = 60;
 type Layout = fn(usize) -> String;
 
 /// A file each; [`mixed`] adds some of other tools.
-const LAYOUTS: [(&str, Layout); 9] = [
+const LAYOUTS: [(&str, Layout); 10] = [
     ("every value in a column of its own", |n| {
         format!(
             r#"{{"plan":"{}","n":{n},"ok":{},"o":{{"k":"v{}","deep":{{"x":{n}.5}}}},"tags":["a",{n}],"a.b":"dot","Ключ":"да"}}"#,
@@ -102,6 +102,15 @@ const LAYOUTS: [(&str, Layout); 9] = [
         let long = "x".repeat(n * 40);
         format!(r#"{{"plan":"{value}","long":"{value}{long}","Ключ":"{value}","":"{n}"}}"#)
     }),
+    ("text that columns of events hold too, or something else there", |n| {
+        let session = [r#""s1""#, r#""s2""#, "5", "null", r#""""#, r#"{"k":1}"#, "true"][n % 7];
+        let window = [r#""w0""#, r#""w1""#, r#""\u0077\u0031""#, "1.0"][n % 4];
+        match n % 5 {
+            0 => r#"{"plan":"team"}"#.to_owned(),
+            1 => format!(r#"{{"$session_id":"s0","$session_id":{session}}}"#),
+            _ => format!(r#"{{"$session_id":{session},"$window_id":{window}}}"#),
+        }
+    }),
 ];
 
 /// Queries whose rows may come in any order.
@@ -143,6 +152,11 @@ const QUERIES: &[&str] = &[
     "select uuid from events where properties.zebra = 'seen' or properties.k3_7 = '7'",
     "select uuid from events where properties.f007 = '7' or properties.f199 in ('3', '4')",
     "select uuid from events where length(properties.long) > 1000",
+    "select uuid, properties.$session_id, properties.$window_id, toFloat(properties.$session_id) from events",
+    "select uuid from events where properties.$session_id = 's1' or properties.$window_id = 'w1'",
+    "select uuid from events where properties.$session_id is null and properties.$window_id is not null",
+    "select uuid, JSONExtractString(properties, '$session_id'), properties ->> '$session_id', properties ->> '$window_id' from events",
+    "select properties.$session_id as s, properties.$window_id as w, count() from events group by s, w",
     "select uuid, JSONExtractString(properties, 'plan'), JSONExtractString(properties, 'o', 'k') from events",
     "select uuid, JSONExtractFloat(properties, 'n'), JSONExtractInt(properties, 'n') from events",
     "select uuid, JSONExtractBool(properties, 'ok'), JSONExtractRaw(properties, 'o') from events",
@@ -201,7 +215,7 @@ fn line(event: &Event) -> String {
     let Event { uuid, event, distinct_id, timestamp_ms, properties, .. } = event;
     let uuid = Uuid::from_u128(*uuid);
     format!(
-        r#"{{"uuid":"{uuid}","event":"{event}","distinct_id":"{distinct_id}","timestamp":{timestamp_ms},"properties":{properties}}}"#
+        r#"{{"uuid":"{uuid}","event":"{event}","distinct_id":"{distinct_id}","timestamp":{timestamp_ms},"$window_id":"w1","properties":{properties}}}"#
     )
 }
 
@@ -260,15 +274,16 @@ async fn mixed() -> (Fixture, Vec<Event>) {
         import(&fixture, &add(events(file, fixture.project, *layout))).await;
     }
     let own = |file: usize, layout: usize| events(file, fixture.project, LAYOUTS[layout].1);
+    let next = LAYOUTS.len();
     // Another tool's types.
-    let rows = foreign::batch(&add([own(9, 0), own(10, 1)].concat()));
+    let rows = foreign::batch(&add([own(next, 0), own(next + 1, 1)].concat()));
     foreign::commit(&data(&fixture), &foreign::in_other_types(&rows), None);
     // One file for two projects.
-    let mut shared = add(own(11, 5));
-    shared.extend(events(12, other, LAYOUTS[5].1));
+    let mut shared = add(own(next + 2, 5));
+    shared.extend(events(next + 3, other, LAYOUTS[5].1));
     foreign::commit(&data(&fixture), &foreign::batch(&shared), None);
     // Our own file, of which a tool has kept the footer but not all columns.
-    for (file, dropped) in [(13, "__p_s__"), (14, "__p_rem_")] {
+    for (file, dropped) in [(next + 4, "__p_s__"), (next + 5, "__p_rem_")] {
         let donor = Fixture::new().await;
         import(&donor, &add(own(file, 5))).await;
         let (rows, footer) = without(&files(&donor)[0], |name| name.starts_with(dropped));
@@ -370,4 +385,5 @@ async fn the_layouts_are_what_they_are_called() {
     assert_eq!(layouts[4]["rest"], Value::Null);
     let several = serde_json::json!({"text": true, "number": true, "boolean": true});
     assert_eq!(columns(5, "plan"), Some(several));
+    assert_eq!(columns(9, "$window_id").unwrap()["twin"], "mostly");
 }

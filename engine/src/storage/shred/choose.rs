@@ -12,6 +12,8 @@ use crate::functions::json::scan;
 const PATHS_MAX: usize = 192;
 /// Longer paths stay in the remainder.
 const PATH_BYTES_MAX: usize = 200;
+/// Paths counted in a sample; with more, those that come later stay in the remainder.
+const CANDIDATES_MAX: usize = 1 << 16;
 /// Members of members of members are as deep as columns go.
 const DEPTH_MAX: usize = 3;
 /// Of a thousand sampled documents so many must have a path.
@@ -44,6 +46,22 @@ impl Tally {
     }
 }
 
+/// By path.
+#[derive(Debug, Default)]
+struct Tallies(BTreeMap<Vec<String>, Tally>);
+
+impl Tallies {
+    /// None for paths that get no columns.
+    fn at(&mut self, path: &[String]) -> Option<&mut Tally> {
+        let is_known = self.0.contains_key(path);
+        let bytes: usize = path.iter().map(String::len).sum();
+        if !is_known && (bytes > PATH_BYTES_MAX || self.0.len() >= CANDIDATES_MAX) {
+            return None;
+        }
+        Some(self.0.entry(path.to_vec()).or_default())
+    }
+}
+
 /// The chosen paths as a tree of their keys: what a shredder follows through a document.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Choice {
@@ -62,18 +80,15 @@ pub(super) struct Node {
 impl Choice {
     /// Chooses by a sample of the documents.
     pub(crate) fn of<'d>(sample: impl Iterator<Item = &'d str>) -> Self {
-        let mut tallies: BTreeMap<Vec<String>, Tally> = BTreeMap::new();
+        let mut tallies = Tallies::default();
         let mut documents = 0;
         for document in sample {
             documents += 1;
             tally(document, &mut Vec::new(), &mut tallies);
         }
         let least = (documents * PRESENCE_MIN_PER_MILLE / 1000).max(1);
-        let fits = |path: &[String]| path.iter().map(String::len).sum::<usize>() <= PATH_BYTES_MAX;
-        let mut candidates: Vec<_> = tallies
-            .into_iter()
-            .filter(|(path, tally)| tally.total() >= least && fits(path))
-            .collect();
+        let mut candidates: Vec<_> =
+            tallies.0.into_iter().filter(|(_, tally)| tally.total() >= least).collect();
         // The sort is stable: among equals the order of the paths decides.
         candidates.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.total()));
         candidates.truncate(PATHS_MAX);
@@ -102,12 +117,14 @@ impl Choice {
 }
 
 /// Counts the values of an object, and of the objects in it.
-fn tally(document: &str, path: &mut Vec<String>, tallies: &mut BTreeMap<Vec<String>, Tally>) {
+fn tally(document: &str, path: &mut Vec<String>, tallies: &mut Tallies) {
     for (key, raw) in scan::entries(document) {
         let Some(key) = key else { return };
         path.push(key.into_owned());
         let mut count = |pick: fn(&mut Tally) -> &mut usize| {
-            *pick(tallies.entry(path.clone()).or_default()) += 1;
+            if let Some(tally) = tallies.at(path) {
+                *pick(tally) += 1;
+            }
         };
         match kind_of(raw) {
             Kind::Text => count(|tally| &mut tally.text),
