@@ -1,5 +1,6 @@
 //! Documents → columns.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ struct Leaf {
     number: Option<Float64Builder>,
     boolean: Option<BooleanBuilder>,
     elsewhere: Kinds,
+    lost: Kinds,
     /// It is a single key, so that its values are members of the remainder.
     is_top: bool,
 }
@@ -179,11 +181,17 @@ impl Shredder {
                 leaf.elsewhere.insert(kind);
                 return;
             }
-            // Reads as if it were not there.
-            Kind::Null => Some(()),
+            // Most views read it as if it were not there.
+            Kind::Null => {
+                leaf.lost.insert(kind);
+                Some(())
+            }
             Kind::Empty => None,
             Kind::Text => leaf.text.as_mut().map(|column| {
                 let content = scan::unescape(&raw[1..raw.len() - 1]);
+                if matches!(content, Cow::Owned(_)) {
+                    leaf.lost.insert(kind);
+                }
                 column.append_nulls(row - column.len());
                 column.append_value(content);
             }),
@@ -265,6 +273,7 @@ impl Leaf {
             number: columns.number.then(Float64Builder::new),
             boolean: columns.boolean.then(BooleanBuilder::new),
             elsewhere: Kinds::default(),
+            lost: Kinds::default(),
             is_top: false,
         }
     }
@@ -275,6 +284,7 @@ impl Leaf {
             number: self.number.is_some(),
             boolean: self.boolean.is_some(),
             elsewhere: self.elsewhere,
+            lost: Some(self.lost),
         }
     }
 }
