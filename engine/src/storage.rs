@@ -45,6 +45,7 @@ pub use crate::storage::maintain::{Effort, MaintainOptions, MaintainReport};
 pub use crate::storage::properties::{Properties, Property, Seen};
 pub use crate::storage::schema::{COMMENT, HIDDEN, PROPERTY_TYPES, events_schema};
 
+pub(crate) use crate::storage::adapt::Origin;
 pub(crate) use crate::storage::build::{
     BUFFER_BYTES, BuildOptions, BuiltParts, Sorter, column, default_workers, shares_events,
 };
@@ -55,7 +56,7 @@ pub(crate) use crate::storage::definitions::{
 pub(crate) use crate::storage::guard::{ScannedFor, check_project};
 pub(crate) use crate::storage::log::{Change, Outcome};
 pub(crate) use crate::storage::part::Part;
-pub(crate) use crate::storage::scan::EventsSource;
+pub(crate) use crate::storage::scan::{EventsSource, PropertyOrigins};
 pub(crate) use crate::storage::schema::{
     DISTINCT_ID_HASH, EVENT, GROUP_COUNT, PROPERTIES, STATISTICS_COLUMNS, TEAM_ID, TIMESTAMP, UUID,
     all_columns, distinct_id_hash,

@@ -14,6 +14,7 @@ use hedgerow_engine::{Engine, EngineOptions, EventStore, Location, Session, Sess
 use hedgerow_parser::Dialect;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 /// A document as its members, keys and values as they are written.
 type Document = Vec<(String, String)>;
@@ -354,4 +355,73 @@ fn every_layout_gives_what_the_documents_say() {
     proptest!(config, |(files in proptest::collection::vec(documents(), 1..4))| {
         runtime.block_on(check(&files));
     });
+}
+
+/// Files that lay out the same keys differently: plain; with escapes, odd numbers and an object;
+/// with null, and numbers as strings.
+fn mixed_layouts() -> Vec<Vec<String>> {
+    let files: [&[&str]; 3] = [
+        &[r#"{"plan":"free","n":1}"#, r#"{"plan":"team","n":2}"#],
+        &[r#"{"plan":"a\"b","n":1.0,"o":{"x":1}}"#],
+        &[r#"{"plan":"free","n":"7"}"#, r#"{"plan":null,"n":"8"}"#],
+    ];
+    files.map(|file| file.iter().map(|document| (*document).to_owned()).collect()).into()
+}
+
+/// What EXPLAIN says about the scan of a query.
+async fn explained(session: &Session, options: &str, query: &str) -> Value {
+    let batches = answer(session, &format!("explain ({options}format json) {query}")).await;
+    let plan: Value = serde_json::from_str(batches[0].column(0).as_string_view().value(0)).unwrap();
+    fn scan(step: &Value) -> Option<&Value> {
+        if step["Node Type"] == "Scan events" {
+            return Some(step);
+        }
+        step["Plans"].as_array()?.iter().find_map(scan)
+    }
+    scan(&plan[0]["Plan"]).unwrap_or_else(|| panic!("no scan in {plan}")).clone()
+}
+
+/// Of files and properties: from columns, from remainder, from text, absent.
+fn origins(scan: &Value) -> [&Value; 4] {
+    ["Columns", "Remainder", "Text"]
+        .map(|origin| &scan[format!("Properties From {origin}")])
+        .into_iter()
+        .chain([&scan["Properties Absent"]])
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn explain_says_what_is_not_read_from_columns() {
+    let fixture = Fixture::new(&mixed_layouts()).await;
+    let session = &fixture.session;
+    let query = "select JSONExtractRaw(properties, 'plan'), JSONExtractInt(properties, 'n'),
+            JSONHas(properties, 'o') from events";
+    for options in ["", "analyze, "] {
+        let scan = explained(session, options, query).await;
+        assert_eq!(origins(&scan), [3, 2, 2, 2], "{scan}");
+        let remainder = json!({"properties.n": 1, "properties.o": 1});
+        assert_eq!(scan["Read From Remainder"], remainder, "{scan}");
+        assert_eq!(scan["Read From Text"], json!({"properties.plan": 2}), "{scan}");
+    }
+    // Views that need no spelling: nothing is read from the text.
+    let query = "select JSONType(properties, 'plan'), JSONLength(properties, 'o'),
+            JSONExtractBool(properties, 'n'), JSONExtractInt(properties, 'o', 'x') from events";
+    let scan = explained(session, "analyze, ", query).await;
+    assert_eq!(origins(&scan), [6, 1, 0, 5], "{scan}");
+    assert_eq!(scan["Read From Remainder"], json!({"properties.o": 1}), "{scan}");
+    assert!(scan["Read From Text"].is_null(), "{scan}");
+    // Files in which nothing is read are not counted: here one is left.
+    let query = "select count() from events where JSONHas(properties, 'o')";
+    for options in ["", "analyze, "] {
+        assert_eq!(origins(&explained(session, options, query).await), [0, 1, 0, 0]);
+    }
+    let text = answer(session, &format!("explain {query}")).await;
+    let lines: Vec<_> = text[0].column(0).as_string_view().iter().flatten().collect();
+    let said = "read from remainder: properties.o (1 file)";
+    assert!(lines.iter().any(|line| line.trim() == said), "{lines:?}");
+    // Without properties there is nothing to say.
+    let scan = explained(session, "", "select event from events").await;
+    assert!(scan["Properties Absent"].is_null(), "{scan}");
 }

@@ -5,6 +5,8 @@
 //! becomes the column of that property, an expression over a remainder column, or NULL, by what
 //! the file's footer says. The answer is the one that the document gives in every case.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef, SchemaRef};
@@ -13,15 +15,32 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::error::Result;
 use datafusion::logical_expr::{Operator, ScalarUDF};
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal, case, is_not_null};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
 use super::schema::events_schema;
-use super::shred::{Columns, DOCUMENTS, Kind, Layouts, Place, column_name};
+use super::shred::{Columns, DOCUMENTS, Kind, Layouts, Place, column_name, is_remainder_column};
 use crate::error::Error;
 use crate::functions::json::property::{Conversion, Read, View, read_of};
+
+/// From where a file answers the reads of a property: the dearest of what they need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// From nothing: no document of the file has a value that counts.
+    Absent,
+    /// From columns of its own.
+    Columns,
+    /// From a remainder column, alone or besides.
+    Remainder,
+    /// From the JSON text.
+    Text,
+}
+
+/// The properties that are read, with their origins in one file.
+pub(crate) type Origins = BTreeMap<String, Origin>;
 
 /// Rewrites the expressions of one file.
 #[derive(Debug)]
@@ -30,6 +49,7 @@ pub(crate) struct Adapter<'a> {
     plain: Arc<dyn PhysicalExprAdapter>,
     file: &'a SchemaRef,
     layouts: &'a Layouts,
+    origins: RefCell<Origins>,
 }
 
 impl<'a> Adapter<'a> {
@@ -37,14 +57,21 @@ impl<'a> Adapter<'a> {
     pub(crate) fn new(file: &'a SchemaRef, layouts: &'a Layouts) -> Result<Self> {
         let table = Arc::clone(events_schema());
         let plain = DefaultPhysicalExprAdapterFactory.create(table, Arc::clone(file))?;
-        Ok(Self { plain, file, layouts })
+        Ok(Self { plain, file, layouts, origins: RefCell::default() })
+    }
+
+    /// From where all that was rewritten reads its properties.
+    pub(crate) fn origins(self) -> Origins {
+        self.origins.into_inner()
     }
 
     /// The same expression in the terms of the file.
     pub(crate) fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
         let rewritten = expr.transform_down(|expr| {
             if let Some(read) = read_of(expr.as_ref()) {
-                if let Some(answer) = self.answer(&read)? {
+                let answer = self.answer(&read)?;
+                self.note(&read, answer.as_ref());
+                if let Some(answer) = answer {
                     return Ok(Transformed::new(answer, true, TreeNodeRecursion::Jump));
                 }
             }
@@ -55,6 +82,20 @@ impl<'a> Adapter<'a> {
             Ok(Transformed::no(expr))
         });
         rewritten.data()
+    }
+
+    fn note(&self, read: &Read<'_>, answer: Option<&Arc<dyn PhysicalExpr>>) {
+        let origin = answer.map_or(Origin::Text, |answer| {
+            let columns = collect_columns(answer);
+            match columns.iter().any(|column| is_remainder_column(column.name())) {
+                true => Origin::Remainder,
+                false if columns.is_empty() => Origin::Absent,
+                false => Origin::Columns,
+            }
+        });
+        let mut origins = self.origins.borrow_mut();
+        let known = origins.entry(read.name()).or_insert(origin);
+        *known = origin.max(*known);
     }
 
     /// Where this file has the answer to a property read, other than in the document.

@@ -153,6 +153,12 @@ pub(crate) fn is_property_column(name: &str) -> bool {
     DOCUMENTS.iter().any(|(_, prefix)| name.starts_with(prefix))
 }
 
+/// True for the names of remainder columns.
+pub(crate) fn is_remainder_column(name: &str) -> bool {
+    let rest = DOCUMENTS.iter().find_map(|(_, prefix)| name.strip_prefix(prefix));
+    rest.is_some_and(|rest| rest.starts_with(REMAINDER))
+}
+
 /// The name of a path's column for one kind of values: `s`, `n` or `b`.
 pub(crate) fn column_name(prefix: &str, kind: char, path: &str) -> String {
     format!("{prefix}{kind}__{path}")
