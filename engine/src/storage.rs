@@ -22,6 +22,7 @@ mod shred;
 mod tables;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -56,6 +57,7 @@ pub(crate) use crate::storage::definitions::{
 pub(crate) use crate::storage::guard::{ScannedFor, check_project};
 pub(crate) use crate::storage::log::{Change, Outcome};
 pub(crate) use crate::storage::part::Part;
+pub(crate) use crate::storage::properties::PropertyValues;
 pub(crate) use crate::storage::scan::{EventsSource, PropertyOrigins};
 pub(crate) use crate::storage::schema::{
     DISTINCT_ID_HASH, EVENT, GROUP_COUNT, PROPERTIES, STATISTICS_COLUMNS, TEAM_ID, TIMESTAMP, UUID,
@@ -299,6 +301,11 @@ impl Snapshot {
     /// The properties that a project's events have.
     pub fn properties(&self, project: ProjectId) -> Arc<Properties> {
         self.log.properties.of(project, || Properties::of(self.parts(), project))
+    }
+
+    /// What is known of the values under their keys, by key.
+    pub(crate) fn property_values(&self, project: ProjectId) -> BTreeMap<String, PropertyValues> {
+        PropertyValues::of(self.parts(), project)
     }
 
     /// The files that an older version did not have.

@@ -425,3 +425,52 @@ async fn explain_says_what_is_not_read_from_columns() {
     let scan = explained(session, "", "select event from events").await;
     assert!(scan["Properties Absent"].is_null(), "{scan}");
 }
+
+/// Files with more ids than a sample has, values of two kinds, rare ones and long ones.
+#[tokio::test]
+async fn the_catalogue_tells_of_the_values() {
+    let document = |number: usize| {
+        let plan = ["free", "free", "free", "team"][number % 4];
+        let id = format!("\"id-{}\"", number % 9_000);
+        let size = if number % 10 == 0 { "\"7\"".to_owned() } else { (number % 3).to_string() };
+        let note = if number == 5 { r#","note":"once""# } else { "" };
+        format!(r#"{{"plan":"{plan}","id":{id},"size":{size}{note},"long":"{}"}}"#, "x".repeat(65))
+    };
+    let files: Vec<Vec<String>> =
+        vec![(0..9_000).map(document).collect(), (0..3_000).map(document).collect()];
+    let fixture = Fixture::new(&files).await;
+    let query = "select key, toString(fill_rate), toString(misfits), distinct_values,
+            toString(frequent_values) from system.properties order by key";
+    let batches = answer(&fixture.session, query).await;
+    let batch = &batches[0];
+    let row = |key: &str| {
+        let row =
+            (0..batch.num_rows()).find(|row| column_text(batch, 0, *row).as_deref() == Some(key));
+        let row = row.unwrap();
+        let distinct = batch.column(3).as_primitive::<arrow::datatypes::Int64Type>();
+        (
+            [1, 2, 4].map(|column| column_text(batch, column, row)),
+            distinct.is_valid(row).then(|| distinct.value(row)),
+        )
+    };
+    let ([fill, misfits, frequent], distinct) = row("plan");
+    assert_eq!((fill.as_deref(), misfits.as_deref(), distinct), (Some("1"), Some("0"), Some(2)));
+    // Every fourth row of the sorted file is not every fourth event: the shares are about right.
+    let frequent = frequent.unwrap();
+    assert!(frequent.starts_with("[('free',0.7"), "{frequent}");
+    // The second file has a third of the same ids: a seventh is the standard error.
+    let (_, distinct) = row("id");
+    assert!((6_000..12_000).contains(&distinct.unwrap()), "{distinct:?}");
+    // Strings with 7, numbers 0, 1 and 2: all read as text.
+    let ([_, misfits, _], distinct) = row("size");
+    assert_eq!((misfits.as_deref(), distinct), (Some("0"), Some(4)));
+    // Too rare for a column: 2 of 12000 events.
+    let ([fill, _, frequent], distinct) = row("note");
+    let fill: f64 = fill.unwrap().parse().unwrap();
+    assert!((fill - 2.0 / 12_000.0).abs() < 1e-9, "{fill}");
+    assert!(distinct.is_none_or(|distinct| distinct == 1), "{distinct:?}");
+    assert!(frequent.is_none_or(|frequent| frequent == "[('once',1)]"));
+    // Values of more than 64 bytes are not listed.
+    let ([_, _, frequent], distinct) = row("long");
+    assert_eq!((frequent.as_deref(), distinct), (Some("[]"), Some(1)));
+}

@@ -19,7 +19,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 use crate::storage::part::{PartStatistics, Range};
-use crate::storage::properties::PropertyCounts;
+use crate::storage::properties::{PropertyCounts, ValueCollector};
 use crate::storage::schema::{
     DISTINCT_ID_HASH, PROPERTIES, SORT_KEY, STATISTICS_COLUMNS, TIMESTAMP, UUID, events_schema,
 };
@@ -47,6 +47,7 @@ pub(crate) struct PartWriter {
     schema: SchemaRef,
     statistics: PartStatistics,
     properties: PropertyCounts,
+    values: ValueCollector,
 }
 
 impl PartWriter {
@@ -55,10 +56,15 @@ impl PartWriter {
         // The Arrow schema is left out of the file: its view types are news to many readers.
         let options =
             ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
+        let mut values = ValueCollector::default();
         let shredders = DOCUMENTS.map(|(name, prefix)| {
             let columns = sample.iter().filter_map(|batch| batch.column_by_name(name));
             let documents = columns.flat_map(|column| column.as_string_view().iter().flatten());
-            (name, Shredder::new(prefix, Choice::of(documents)))
+            let shredder = Shredder::new(prefix, Choice::of(documents.clone()));
+            if name == PROPERTIES {
+                values = ValueCollector::new(shredder.keys(), documents);
+            }
+            (name, shredder)
         });
         let mut fields: Vec<FieldRef> = events_schema().fields().iter().cloned().collect();
         for (_, shredder) in &shredders {
@@ -73,6 +79,7 @@ impl PartWriter {
             schema,
             statistics: PartStatistics::default(),
             properties: PropertyCounts::default(),
+            values,
         })
     }
 
@@ -82,14 +89,18 @@ impl PartWriter {
         for (name, shredder) in &mut self.shredders {
             let Some(documents) = batch.column_by_name(name) else { continue };
             let counted = *name == PROPERTIES;
-            columns.extend(shredder.shred(documents.as_string_view(), |key, raw| {
+            let shredded = shredder.shred(documents.as_string_view(), |key, raw| {
                 if counted {
                     self.properties.add(key, raw);
                 }
-            }));
-            if counted && !shredder.is_regular() {
-                self.properties.miss();
+            });
+            if counted {
+                self.values.add(&shredded);
+                if !shredder.is_regular() {
+                    self.properties.miss();
+                }
             }
+            columns.extend(shredded);
         }
         let whole = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         self.parquet.write(&whole).map_err(write_error)?;
@@ -113,6 +124,7 @@ impl PartWriter {
         let layouts = serde_json::to_string(&layouts).unwrap_or_default();
         self.parquet.append_key_value_metadata(KeyValue::new(SHREDDED_KEY.to_owned(), layouts));
         let bytes = self.parquet.into_inner().map_err(write_error)?;
+        self.properties.add_values(self.values);
         Ok((bytes.into(), self.statistics, self.properties))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -115,6 +116,24 @@ impl Shredder {
         let buckets = (0..self.buckets.len()).map(|bucket| bucket_column(self.prefix, bucket));
         fields.extend(buckets.map(|name| Field::new(name, DataType::Utf8, true)));
         fields
+    }
+
+    /// The single keys with columns of their own, with the places of these among
+    /// [`Self::fields`].
+    pub(crate) fn keys(&self) -> Vec<(String, Range<usize>)> {
+        let mut end = 0;
+        let places: Vec<Range<usize>> = self
+            .leaves
+            .iter()
+            .map(|leaf| {
+                let start = end;
+                end += leaf.as_ref().map_or(0, Leaf::width);
+                start..end
+            })
+            .collect();
+        let top = self.choice.nodes[0].members.iter();
+        let keys = top.map(|(key, node)| (key.to_string(), places[*node].clone()));
+        keys.filter(|(_, places)| !places.is_empty()).collect()
     }
 
     /// The columns of these documents, in the order of [`Self::fields`]. `seen` is told of every
@@ -276,6 +295,12 @@ impl Leaf {
             lost: Kinds::default(),
             is_top: false,
         }
+    }
+
+    /// How many columns it has.
+    fn width(&self) -> usize {
+        let kinds = [self.text.is_some(), self.number.is_some(), self.boolean.is_some()];
+        kinds.into_iter().filter(|is| *is).count()
     }
 
     fn columns(&self) -> Columns {
