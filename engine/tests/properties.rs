@@ -206,10 +206,17 @@ async fn answer(session: &Session, query: &str) -> Vec<RecordBatch> {
     session.query(query).await.unwrap().try_collect().await.unwrap()
 }
 
+/// A session of an engine of its own.
+async fn session(location: &Location) -> Session {
+    let engine = Engine::open(location, EngineOptions::default()).await.unwrap();
+    let options = SessionOptions { project: "default".to_owned(), dialect: Dialect::Hogql };
+    engine.session(options).await.unwrap()
+}
+
 /// A store with the events of some tests.
 struct Fixture {
     session: Session,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -236,9 +243,7 @@ impl Fixture {
                 ImportOptions { strict: true, maintain: false, ..ImportOptions::default() };
             import(&store, project, vec![Source::Path(path)], options, &mut ()).await.unwrap();
         }
-        let engine = Engine::open(&location, EngineOptions::default()).await.unwrap();
-        let options = SessionOptions { project: "default".to_owned(), dialect: Dialect::Hogql };
-        Self { session: engine.session(options).await.unwrap(), _folder: folder }
+        Self { session: session(&location).await, folder }
     }
 }
 
@@ -247,7 +252,7 @@ async fn check(files: &[Vec<Document>]) {
         file.iter().map(|d| object(d.iter().map(|(k, v)| (k, v.clone())))).collect()
     };
     let files: Vec<_> = files.iter().map(documents).collect();
-    let Fixture { session, _folder } = Fixture::new(&files).await;
+    let Fixture { session, folder: _folder } = Fixture::new(&files).await;
     let all: HashMap<String, String> =
         files.into_iter().flatten().enumerate().map(|(id, d)| (id.to_string(), d)).collect();
     // Keys have the types that were learned; here each is read as text, then as a number.
@@ -432,7 +437,8 @@ async fn the_catalogue_tells_of_the_values() {
     let document = |number: usize| {
         let plan = ["free", "free", "free", "team"][number % 4];
         let id = format!("\"id-{}\"", number % 9_000);
-        let size = if number % 10 == 0 { "\"7\"".to_owned() } else { (number % 3).to_string() };
+        let size =
+            if number.is_multiple_of(10) { "\"7\"".to_owned() } else { (number % 3).to_string() };
         let note = if number == 5 { r#","note":"once""# } else { "" };
         format!(r#"{{"plan":"{plan}","id":{id},"size":{size}{note},"long":"{}"}}"#, "x".repeat(65))
     };
@@ -473,4 +479,24 @@ async fn the_catalogue_tells_of_the_values() {
     // Values of more than 64 bytes are not listed.
     let ([_, _, frequent], distinct) = row("long");
     assert_eq!((frequent.as_deref(), distinct), (Some("[]"), Some(1)));
+}
+
+#[tokio::test]
+async fn a_type_set_by_hand_is_seen_by_others_at_once() {
+    let fixture = Fixture::new(&mixed_layouts()).await;
+    let other = session(&Location::from(fixture.folder.path())).await;
+    let catalogue = "select concat(type, ' ', type_source, ' ', toString(misfits))
+        from system.properties where key = 'n'";
+    let row = async || column_text(&answer(&other, catalogue).await[0], 0, 0).unwrap();
+    assert_eq!(row().await, "String learned 0");
+    let alter = "alter table events alter column properties.n";
+    drop(fixture.session.query(&format!("{alter} type Numeric")).await.unwrap());
+    assert_eq!(row().await, "Numeric set 0");
+    // 1 and 2, 1.0, "7" and "8".
+    let sum = &answer(&other, "select sum(properties.n) from events").await[0];
+    assert_eq!(sum.column(0).as_primitive::<Float64Type>().value(0), 19.0);
+    drop(fixture.session.query(&format!("{alter} type Boolean")).await.unwrap());
+    assert_eq!(row().await, "Boolean set 5");
+    drop(fixture.session.query(&format!("{alter} drop type")).await.unwrap());
+    assert_eq!(row().await, "String learned 0");
 }

@@ -1,5 +1,6 @@
 //! `system.properties`: what was seen of the project's event properties.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -17,16 +18,20 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::{COMMENT, Table};
 use crate::error::Error;
-use crate::storage::{ProjectId, Property, PropertyValues, Seen, Snapshot};
+use crate::storage::{Definitions, ProjectId, PropertyValues, Seen, Snapshot};
 use crate::types::Type;
 use crate::types::property::PropertyType;
 
 /// The table of one project.
-pub(super) fn table(snapshot: Arc<Snapshot>, project: ProjectId) -> Table {
+pub(super) fn table(
+    snapshot: Arc<Snapshot>,
+    project: ProjectId,
+    definitions: Arc<Definitions>,
+) -> Table {
     Table {
         name: "system.properties".to_owned(),
         doc: "The keys of event properties, with what was seen under them.",
-        provider: Arc::new(PropertiesTable { schema: schema(), snapshot, project }),
+        provider: Arc::new(PropertiesTable { schema: schema(), snapshot, project, definitions }),
     }
 }
 
@@ -36,13 +41,16 @@ struct PropertiesTable {
     schema: SchemaRef,
     snapshot: Arc<Snapshot>,
     project: ProjectId,
+    definitions: Arc<Definitions>,
 }
 
 /// A key as a row of the table.
 struct Row<'a> {
     key: &'a str,
     ty: PropertyType,
+    is_set: bool,
     seen: Seen,
+    /// None for a key that was never seen, only given a type.
     values: Option<&'a PropertyValues>,
 }
 
@@ -68,6 +76,12 @@ fn schema() -> SchemaRef {
     let mut fields = vec![
         field("key", Type::String, false, "The key, as in properties.key."),
         field("type", Type::String, false, "String, Numeric, Boolean or DateTime."),
+        field(
+            "type_source",
+            Type::String,
+            false,
+            "learned from the values, or set with ALTER TABLE events ALTER COLUMN.",
+        ),
     ];
     fields.extend(COUNTS.map(|(name, comment, _)| field(name, Type::Int64, false, comment)));
     fields.extend([
@@ -114,8 +128,9 @@ fn rows(schema: SchemaRef, rows: &[Row<'_>]) -> Result<RecordBatch> {
     fn texts<'a>(rows: &'a [Row<'_>], text: impl Fn(&Row<'a>) -> &'a str) -> ArrayRef {
         Arc::new(rows.iter().map(|row| Some(text(row))).collect::<StringViewArray>())
     }
+    let source = |row: &Row<'_>| if row.is_set { "set" } else { "learned" };
     let mut columns: Vec<ArrayRef> =
-        vec![texts(rows, |row| row.key), texts(rows, |row| row.ty.name())];
+        vec![texts(rows, |row| row.key), texts(rows, |row| row.ty.name()), texts(rows, source)];
     columns.extend(COUNTS.map(|(_, _, count)| {
         let counts = rows.iter().map(|row| count(&row.seen).cast_signed());
         Arc::new(Int64Array::from_iter_values(counts)) as ArrayRef
@@ -178,10 +193,21 @@ impl TableProvider for PropertiesTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let properties = self.snapshot.properties(self.project);
         let values = self.snapshot.property_values(self.project);
-        let row = |(key, property): (_, &Property)| {
-            Row { key, ty: property.ty, seen: property.seen, values: values.get(key) }
+        let set = &self.definitions.property_types;
+        let seen = properties.iter().map(|(key, _)| key);
+        let keys: BTreeSet<&str> = seen.chain(set.keys().map(String::as_str)).collect();
+        let row = |key| {
+            let learned = properties.get(key);
+            let by_hand = set.get(key).copied();
+            Row {
+                key,
+                ty: by_hand.or(learned.map(|known| known.ty)).unwrap_or_default(),
+                is_set: by_hand.is_some(),
+                seen: learned.map_or_else(Seen::default, |known| known.seen),
+                values: values.get(key),
+            }
         };
-        let batch = rows(self.schema(), &properties.iter().map(row).collect::<Vec<_>>())?;
+        let batch = rows(self.schema(), &keys.into_iter().map(row).collect::<Vec<_>>())?;
         let table = MemTable::try_new(self.schema(), vec![vec![batch]])?;
         table.scan(state, projection, filters, limit).await
     }

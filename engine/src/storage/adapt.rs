@@ -118,7 +118,7 @@ impl<'a> Adapter<'a> {
         };
         let (path, columns, bucket) = match &place {
             Place::Absent => return self.nothing(read).map(Some),
-            Place::Bucket(bucket) => return self.from_remainder(read, bucket),
+            Place::Bucket(bucket) => return self.in_remainder(read, bucket),
             Place::Columns { path, columns, bucket } => (path.as_str(), *columns, bucket.as_str()),
         };
         let spot = Spot { adapter: self, read, prefix, path, columns, bucket };
@@ -143,7 +143,7 @@ impl<'a> Adapter<'a> {
                 first_of(answers).map(Some)
             }
             // Objects are in the remainder, whole.
-            None if read.keys.len() > 1 => self.from_remainder(read, bucket),
+            None if read.keys.len() > 1 => self.in_remainder(read, bucket),
             None => Ok(None),
         }
     }
@@ -157,11 +157,7 @@ impl<'a> Adapter<'a> {
     }
 
     /// The answer, where the remainder has it in every row.
-    fn from_remainder(
-        &self,
-        read: &Read<'_>,
-        bucket: &str,
-    ) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+    fn in_remainder(&self, read: &Read<'_>, bucket: &str) -> Result<Option<Arc<dyn PhysicalExpr>>> {
         let Some(bucket) = self.column(bucket) else { return Ok(None) };
         let document = match read.has_default {
             true => first_of(vec![bucket, Arc::new(Literal::new(empty_document()))])?,

@@ -114,7 +114,9 @@ impl Sketch {
         }
         let hash =
             |digits: &[u32]| digits.iter().rev().fold(0u32, |hash, digit| (hash << 6) | digit);
-        (values.len() % HASH_DIGITS == 0)
+        values
+            .len()
+            .is_multiple_of(HASH_DIGITS)
             .then(|| Self::Few(values.chunks(HASH_DIGITS).map(hash).collect()))
     }
 }
