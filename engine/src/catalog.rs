@@ -12,6 +12,7 @@ use hedgerow_parser::ast::Ident;
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::storage::{Definitions, EventStore, ProjectId, Properties, Snapshot, ViewDefinition};
+use crate::types::property::PropertyType;
 
 pub(crate) mod made;
 mod properties;
@@ -99,7 +100,7 @@ impl Catalog {
             doc: "One row per event that the product sent.",
             provider: store.events(snapshot, project),
         };
-        let properties = properties::table(Arc::clone(snapshot), project);
+        let properties = properties::table(Arc::clone(snapshot), project, Arc::clone(definitions));
         let mut tables: BTreeMap<String, Arc<Table>> = [events, properties]
             .into_iter()
             .chain(system::tables())
@@ -133,6 +134,13 @@ impl Catalog {
             Some((snapshot, project)) => snapshot.properties(*project),
             None => Arc::default(),
         }
+    }
+
+    /// As what an event property is read: the type given by hand, else the learned one; none for
+    /// a key of which nothing is known.
+    pub(crate) fn property_type(&self, key: &str) -> Option<PropertyType> {
+        let set = self.definitions.property_types.get(key).copied();
+        set.or_else(|| self.properties().get(key).map(|property| property.ty))
     }
 
     /// All tables by name.

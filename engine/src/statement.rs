@@ -22,6 +22,7 @@ pub(crate) mod assign;
 mod copy;
 mod definitions;
 mod explain;
+mod property_types;
 mod show;
 mod tables;
 
@@ -93,6 +94,9 @@ pub(crate) async fn run(
         StatementKind::Rename { kind, if_exists, name, to } => {
             definitions::rename(work, *kind, *if_exists, name, to).await
         }
+        StatementKind::AlterColumn { if_exists, table, column, ty } => {
+            property_types::alter(work, *if_exists, table, column, ty.as_ref()).await
+        }
         StatementKind::Insert { table, columns, source } => {
             tables::insert(work, table, columns, source, params).await
         }
@@ -162,6 +166,7 @@ pub(crate) fn writes(statement: &ast::Statement) -> bool {
             | StatementKind::CreateTable { .. }
             | StatementKind::Drop { .. }
             | StatementKind::Rename { .. }
+            | StatementKind::AlterColumn { .. }
             | StatementKind::Insert { .. }
             | StatementKind::Copy(ast::Copy { target: ast::CopyTarget::File(..), .. })
     )
@@ -182,7 +187,9 @@ pub(crate) fn word(statement: &ast::Statement) -> &'static str {
         StatementKind::Drop { kind: View, .. } => "DROP VIEW",
         StatementKind::Drop { kind: Table, .. } => "DROP TABLE",
         StatementKind::Rename { kind: View, .. } => "ALTER VIEW",
-        StatementKind::Rename { kind: Table, .. } => "ALTER TABLE",
+        StatementKind::Rename { kind: Table, .. } | StatementKind::AlterColumn { .. } => {
+            "ALTER TABLE"
+        }
         StatementKind::Insert { .. } => "INSERT",
         StatementKind::Copy(_) => "COPY",
         StatementKind::Prepare { .. } => "PREPARE",

@@ -22,6 +22,7 @@ mod shred;
 mod tables;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -45,6 +46,7 @@ pub use crate::storage::maintain::{Effort, MaintainOptions, MaintainReport};
 pub use crate::storage::properties::{Properties, Property, Seen};
 pub use crate::storage::schema::{COMMENT, HIDDEN, PROPERTY_TYPES, events_schema};
 
+pub(crate) use crate::storage::adapt::Origin;
 pub(crate) use crate::storage::build::{
     BUFFER_BYTES, BuildOptions, BuiltParts, Sorter, column, default_workers, shares_events,
 };
@@ -55,7 +57,8 @@ pub(crate) use crate::storage::definitions::{
 pub(crate) use crate::storage::guard::{ScannedFor, check_project};
 pub(crate) use crate::storage::log::{Change, Outcome};
 pub(crate) use crate::storage::part::Part;
-pub(crate) use crate::storage::scan::EventsSource;
+pub(crate) use crate::storage::properties::PropertyValues;
+pub(crate) use crate::storage::scan::{EventsSource, PropertyOrigins};
 pub(crate) use crate::storage::schema::{
     DISTINCT_ID_HASH, EVENT, GROUP_COUNT, PROPERTIES, STATISTICS_COLUMNS, TEAM_ID, TIMESTAMP, UUID,
     all_columns, distinct_id_hash,
@@ -302,6 +305,11 @@ impl Snapshot {
             self.parts().for_each(|part| properties.add(part, project));
             properties
         })
+    }
+
+    /// What is known of the values under their keys, by key.
+    pub(crate) fn property_values(&self, project: ProjectId) -> BTreeMap<String, PropertyValues> {
+        PropertyValues::of(self.parts(), project)
     }
 
     /// The files that an older version did not have.

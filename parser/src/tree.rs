@@ -100,6 +100,7 @@ impl<'a> Tree<'a> {
             StatementKind::CreateTable { .. } => ("CreateTable", None),
             StatementKind::Drop { .. } => ("Drop", None),
             StatementKind::Rename { .. } => ("Rename", None),
+            StatementKind::AlterColumn { .. } => ("AlterColumn", None),
             StatementKind::Insert { source, .. } => ("Insert", Some(source)),
             StatementKind::Copy(copy) => ("Copy", Some(&copy.query)),
             StatementKind::Prepare { statement: prepared, .. } => {

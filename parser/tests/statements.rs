@@ -72,6 +72,18 @@ fn canonical_forms() {
         ("drop view if exists a, b cascade", "DROP VIEW IF EXISTS a, b CASCADE"),
         ("drop table t restrict", "DROP TABLE t"),
         ("alter view if exists v rename to w", "ALTER VIEW IF EXISTS v RENAME TO w"),
+        (
+            "alter table events alter properties.plan type Numeric",
+            "ALTER TABLE events ALTER COLUMN properties.plan SET DATA TYPE Numeric",
+        ),
+        (
+            "alter table if exists events alter column properties.`a b` set data type String",
+            "ALTER TABLE IF EXISTS events ALTER COLUMN properties.`a b` SET DATA TYPE String",
+        ),
+        (
+            "alter table events alter column properties.$price drop type",
+            "ALTER TABLE events ALTER COLUMN properties.$price DROP TYPE",
+        ),
         ("insert into t values (1), (2)", "INSERT INTO t VALUES (1), (2)"),
         ("insert into t (a, b) select 1, 2", "INSERT INTO t (a, b) SELECT 1, 2"),
         ("insert into t (select 1)", "INSERT INTO t SELECT 1"),
@@ -132,6 +144,9 @@ fn mistakes() {
         ("create table t (a int) as select 1", 24, "unexpected AS", ""),
         ("drop database d", 6, "unexpected `database`", ""),
         ("alter table t add column a int", 15, "unexpected `add`", ""),
+        ("alter table t alter column c set default 1", 30, "unexpected", ""),
+        ("alter view v alter column c drop type", 14, "unexpected", ""),
+        ("alter table t alter column c type", 34, "unexpected end", ""),
         ("insert events values (1)", 8, "unexpected `events`", ""),
         ("insert into t values (1) returning a", 26, "unexpected `returning`", ""),
         ("copy t from 'a.csv'", 8, "COPY … FROM is not available", "Import events"),

@@ -218,7 +218,8 @@ impl Found<'_> {
     fn properties(&mut self) {
         for (key, property) in self.scene.catalog.properties().iter() {
             let by_hand = self.scene.settings.property_types.get(key).copied();
-            let ty = match by_hand.unwrap_or(property.ty) {
+            let ty = by_hand.or_else(|| self.scene.catalog.property_type(key));
+            let ty = match ty.unwrap_or(property.ty) {
                 PropertyType::String => Type::String,
                 PropertyType::Numeric => Type::Float64,
                 PropertyType::Boolean => Type::Bool,

@@ -36,6 +36,7 @@ macro_rules! at_path {
         })
         .optional(1)
         .variadic()
+        .towards_leaves()
         .doc($doc)
         .examples(&[$($example),+])
     };
@@ -79,8 +80,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |found: Option<&str>| Some(float(found)),
         "The number at a path; 0 if there is none.",
         ("JSONExtractFloat('{\"a\":5.5}', 'a')", "5.5")
-    )
-    .towards_leaves(),
+    ),
     at_path!(
         "JSONExtractBool",
         Returns::Bool,
@@ -136,6 +136,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .optional(1)
     .variadic()
+    .towards_leaves()
     .doc("The elements of the array at a path as JSON texts.")
     .examples(&[("JSONExtractArrayRaw('[1,\"x\"]')", "['1','\"x\"']")]),
     Function::scalar("JSONExtractKeys", &[Arg::Text, Arg::Any], Returns::Texts, |args| {
@@ -143,6 +144,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .optional(1)
     .variadic()
+    .towards_leaves()
     .doc("The keys of the object at a path.")
     .examples(&[("JSONExtractKeys('{\"a\":1,\"b\":2}')", "['a','b']")]),
     Function::scalar(
@@ -153,6 +155,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     )
     .optional(1)
     .variadic()
+    .towards_leaves()
     .doc("The keys and values, as JSON texts, of the object at a path.")
     .examples(&[("JSONExtractKeysAndValuesRaw('{\"a\":1}')", "[('a','1')]")]),
     Function::rewrite("JSONExtract", &[Arg::Text, Arg::Any, Arg::Any], extract)
@@ -235,9 +238,7 @@ fn number_text(value: Option<&str>) -> Option<Cow<'_, str>> {
 }
 
 fn integer(value: Option<&str>) -> i64 {
-    let Some(text) = number_text(value) else { return 0 };
-    // Text of many digits must not go through a float.
-    text.parse().unwrap_or_else(|_| text.parse::<f64>().map_or(0, |number| number as i64))
+    number_text(value).and_then(|text| property::integer(&text)).unwrap_or(0)
 }
 
 fn float(value: Option<&str>) -> f64 {

@@ -127,10 +127,10 @@ fn property_type(lowering: &Lowering<'_, '_>, json: &Typed, keys: &[Typed]) -> P
     if let Some(ty) = env.settings.property_types.get(name) {
         return *ty;
     }
-    let properties = env.catalog.properties();
-    match properties.get(name) {
-        Some(property) => property.ty,
+    match env.catalog.property_type(name) {
+        Some(ty) => ty,
         None => {
+            let properties = env.catalog.properties();
             if properties.is_complete() {
                 let keys = properties.iter().map(|(key, _)| key);
                 let notice = Notice {

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::execute::shared::{self, SharedQuery};
 use crate::functions::json::property::View;
 use crate::lower::Task;
-use crate::storage::{EventsSource, ScannedFor};
+use crate::storage::{EventsSource, Origin, PropertyOrigins, ScannedFor};
 
 mod names;
 
@@ -57,7 +57,11 @@ pub(super) async fn run(work: &Work, explain: &Explain, params: Params) -> Resul
     let logical = &query.lowered.plan;
     let planning = started.elapsed();
     let mut execution = None;
-    if explain.analyze {
+    if !explain.analyze {
+        for scan in scans(&plan.physical)? {
+            scan.look().await?;
+        }
+    } else {
         let started = Instant::now();
         let mut batches = plan.batches()?;
         let mut rows = 0;
@@ -99,6 +103,20 @@ pub(super) async fn run(work: &Work, explain: &Explain, params: Params) -> Resul
         }
     };
     Ok(ResultStream::texts(text_schema(&[COLUMN]), vec![lines])?.with_notices(query.notices))
+}
+
+/// The scans of events in a plan.
+fn scans(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<EventsSource>> {
+    let mut scans = Vec::new();
+    plan.apply(|node| {
+        scans.extend(events_source(node.as_ref()).cloned());
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(scans)
+}
+
+fn events_source(plan: &dyn ExecutionPlan) -> Option<&EventsSource> {
+    plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<EventsSource>()
 }
 
 fn indented(line: &str) -> String {
@@ -209,6 +227,7 @@ fn describe_scan(scan: &DataSourceExec, schema: SchemaRef, step: &mut Step) {
         if let Some(limit) = events.limit {
             step.details.push(("limit", limit.into()));
         }
+        describe_origins(&events.origins, step);
         return;
     }
     let Some((config, source)) = scan.downcast_to_file_source::<ParquetSource>() else {
@@ -229,6 +248,31 @@ fn describe_scan(scan: &DataSourceExec, schema: SchemaRef, step: &mut Step) {
     }
     if let Some(predicate) = datafusion::datasource::physical_plan::FileSource::filter(source) {
         step.details.push(("pruned by", plain_columns(&predicate.to_string()).into()));
+    }
+}
+
+/// Where the files have the properties that a scan reads: counted by file and property, then the
+/// names of those that cost more than a column, with the number of files.
+fn describe_origins(origins: &PropertyOrigins, step: &mut Step) {
+    if origins.is_empty() {
+        return;
+    }
+    let counts = [
+        ("properties from columns", Origin::Columns),
+        ("properties from remainder", Origin::Remainder),
+        ("properties from text", Origin::Text),
+        ("properties absent", Origin::Absent),
+    ];
+    for (label, origin) in counts {
+        let files: usize = origins.of(origin).values().sum();
+        step.details.push((label, files.into()));
+    }
+    let lists = [("read from remainder", Origin::Remainder), ("read from text", Origin::Text)];
+    for (label, origin) in lists {
+        let names = origins.of(origin);
+        if !names.is_empty() {
+            step.details.push((label, json!(names)));
+        }
     }
 }
 
@@ -302,6 +346,7 @@ fn properties(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
             expr.apply(|expr| {
                 if let Expr::ScalarFunction(call) = expr
                     && View::of_function(call.func.name()).is_some()
+                    && call.args.len() > 1
                 {
                     let path = call.args.iter().skip(1).map(|part| match part {
                         Expr::Literal(value, _) => value.to_string(),
@@ -354,6 +399,13 @@ fn write_step(step: &Step, depth: usize, lines: &mut Vec<String>) {
             Value::Array(items) => {
                 let names: Vec<_> = items.iter().filter_map(Value::as_str).collect();
                 names.join(", ")
+            }
+            Value::Object(files) => {
+                let files = files.iter().map(|(name, files)| match files.as_u64() {
+                    Some(1) => format!("{name} (1 file)"),
+                    _ => format!("{name} ({files} files)"),
+                });
+                files.collect::<Vec<_>>().join(", ")
             }
             other => other.to_string(),
         };

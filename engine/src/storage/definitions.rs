@@ -1,4 +1,4 @@
-//! What users made in a project: its views and tables, as one small file per change.
+//! What users made in a project: its views, tables and types of properties, as one small file per change.
 //!
 //! `definitions/<project>/<version>.json` holds everything the project has at that version. A
 //! change reads the newest version, decides, and creates the next one, which succeeds only while
@@ -18,16 +18,20 @@ use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::ProjectId;
+use crate::types::property::PropertyType;
 
 const FOLDER: &str = "definitions";
 
-/// The views and tables of one project at one version.
+/// What users made in one project, at one version.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Definitions {
     /// Tells one writer's file from another's of the same version.
     change: Uuid,
     pub(crate) views: BTreeMap<String, ViewDefinition>,
     pub(crate) tables: BTreeMap<String, TableDefinition>,
+    /// The types that event properties were given by hand, by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) property_types: BTreeMap<String, PropertyType>,
 }
 
 /// A view.

@@ -4,6 +4,9 @@
 //! A key gets a type only when every value that the project has under it reads as that type, so
 //! that no value turns to NULL by being typed.
 
+mod sketch;
+mod values;
+
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
@@ -14,12 +17,22 @@ use crate::storage::ProjectId;
 use crate::storage::part::Part;
 use crate::types::property::PropertyType;
 
+pub(crate) use values::{PropertyValues, ValueCollector};
+
+use values::KeyValues;
+
 /// How often a key was seen, by what stood there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Seen {
     #[serde(skip_serializing_if = "is_zero")]
     pub strings: u64,
+    /// Of the strings, those that spell a number.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub number_strings: u64,
+    /// Of the strings, `"true"` and `"false"`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub boolean_strings: u64,
     /// Strings that are ISO 8601 dates with a time.
     #[serde(skip_serializing_if = "is_zero")]
     pub date_times: u64,
@@ -63,8 +76,14 @@ impl Seen {
 
     /// Counts a value, as it is written.
     pub(crate) fn count(&mut self, raw: &str) {
-        let counter = match Kind::of(raw) {
-            Kind::String => &mut self.strings,
+        let kind = Kind::of(raw);
+        match kind {
+            Kind::NumberString => self.number_strings += 1,
+            Kind::BooleanString => self.boolean_strings += 1,
+            _ => {}
+        }
+        let counter = match kind {
+            Kind::String | Kind::NumberString | Kind::BooleanString => &mut self.strings,
             Kind::DateTime => &mut self.date_times,
             Kind::Number => &mut self.numbers,
             Kind::LargeNumber => &mut self.large_numbers,
@@ -78,6 +97,8 @@ impl Seen {
 
     fn add(&mut self, other: &Self) {
         self.strings += other.strings;
+        self.number_strings += other.number_strings;
+        self.boolean_strings += other.boolean_strings;
         self.date_times += other.date_times;
         self.numbers += other.numbers;
         self.large_numbers += other.large_numbers;
@@ -85,6 +106,18 @@ impl Seen {
         self.objects += other.objects;
         self.arrays += other.arrays;
         self.nulls += other.nulls;
+    }
+
+    /// The values that are not of a type: under Numeric all but numbers and strings that spell
+    /// one, under Boolean likewise, under DateTime all but ISO 8601 times.
+    pub fn misfits(&self, ty: PropertyType) -> u64 {
+        let fits = match ty {
+            PropertyType::String => self.values(),
+            PropertyType::Numeric => self.numbers + self.large_numbers + self.number_strings,
+            PropertyType::Boolean => self.booleans + self.boolean_strings,
+            PropertyType::DateTime => self.date_times,
+        };
+        self.values() - fits
     }
 
     /// The type as which every value reads; String where there is none.
@@ -104,12 +137,18 @@ impl Seen {
 pub(crate) struct PropertyCounts {
     /// False when the file has keys that are not listed.
     complete: bool,
+    /// True when strings that spell numbers and booleans were told apart.
+    #[serde(default)]
+    knows_spelled: bool,
     keys: HashMap<String, Seen>,
+    /// The values under keys with columns of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    values: BTreeMap<String, KeyValues>,
 }
 
 impl Default for PropertyCounts {
     fn default() -> Self {
-        Self { complete: true, keys: HashMap::new() }
+        Self { complete: true, knows_spelled: true, keys: HashMap::new(), values: BTreeMap::new() }
     }
 }
 
@@ -146,6 +185,11 @@ impl PropertyCounts {
         } else {
             self.keys.insert(key.to_owned(), *more);
         }
+    }
+
+    /// Adds what was collected of the values.
+    pub(crate) fn add_values(&mut self, values: ValueCollector) {
+        self.values = values.finish(|key| self.keys.get(key).map_or(0, Seen::total));
     }
 
     /// The JSON text for the log.
@@ -234,6 +278,8 @@ impl Properties {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     String,
+    NumberString,
+    BooleanString,
     DateTime,
     Number,
     LargeNumber,
@@ -271,9 +317,20 @@ fn number(value: f64) -> Kind {
 fn text(text: &str) -> Kind {
     match text {
         "" => Kind::Null,
+        "true" | "false" => Kind::BooleanString,
         _ if is_date_time(text) => Kind::DateTime,
+        _ if spells_number(text) => Kind::NumberString,
         _ => Kind::String,
     }
+}
+
+/// What a numeric property reads as a number: `inf` and `nan` as well.
+fn spells_number(text: &str) -> bool {
+    let may_begin = matches!(
+        text.as_bytes(),
+        [b'0'..=b'9' | b'+' | b'-' | b'.' | b'i' | b'I' | b'n' | b'N', ..]
+    );
+    may_begin && text.parse::<f64>().is_ok()
 }
 
 /// `2024-03-10T12:30:00`, with a blank for the T, with up to six digits of a second, with an
@@ -359,6 +416,17 @@ mod tests {
         ] {
             assert_eq!(type_of(mixed), PropertyType::String, "{mixed:?}");
         }
+    }
+
+    #[test]
+    fn misfits_are_the_values_of_other_kinds() {
+        let values =
+            ["1", r#""2.5""#, r#""+1e3""#, r#""1.2.3""#, "true", r#""false""#, "[1]", "null"];
+        let documents = values.map(|value| format!("{{\"k\":{value}}}"));
+        let seen = counts(&documents.each_ref().map(String::as_str)).keys["k"];
+        let misfits = PropertyType::ALL.map(|ty| seen.misfits(ty));
+        // String, Numeric, Boolean, DateTime.
+        assert_eq!(misfits, [0, 4, 5, 7]);
     }
 
     #[test]

@@ -40,6 +40,7 @@ use crate::storage::schema::{
 use crate::storage::{ProjectId, Snapshot};
 
 pub(crate) use crate::storage::scan::cache::ScanCache;
+pub(crate) use crate::storage::scan::metrics::PropertyOrigins;
 pub(crate) use crate::storage::scan::source::EventsSource;
 
 /// The events of one project at one version.
@@ -99,6 +100,7 @@ impl TableProvider for EventsTable {
             store: Arc::clone(&self.store),
             cache: Arc::clone(&self.cache),
             metrics: ExecutionPlanMetricsSet::new(),
+            origins: Arc::default(),
             parts,
         }))
     }

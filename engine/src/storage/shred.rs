@@ -36,6 +36,8 @@ use super::schema::PROPERTIES;
 pub(crate) const SHREDDED_KEY: &str = "hedgerow.shredded";
 /// Keys of the remainder are spread over so many columns.
 const BUCKETS: u64 = 16;
+/// How the names of its columns go on after the prefix.
+const REMAINDER: &str = "rem_";
 /// Layouts written here. The first knew no twins.
 const VERSION: u32 = 2;
 
@@ -71,6 +73,17 @@ pub(crate) struct Columns {
     pub(crate) elsewhere: Kinds,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) twin: Option<Twin>,
+    /// Of these kinds there are values that only the document has as they were written: strings
+    /// with escapes, and null, which looks as if it were not there. None where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lost: Option<Kinds>,
+}
+
+impl Columns {
+    /// True when values of this kind may have lost their spelling, or all trace.
+    pub(crate) fn may_lose(&self, kind: Kind) -> bool {
+        self.lost.is_none_or(|lost| lost.contains(kind))
+    }
 }
 
 /// Where a file has the values of a path.
@@ -93,9 +106,14 @@ impl Layout {
         if let Some(columns) = self.paths.get(&spelled) {
             return Place::Columns { path: spelled, columns: *columns, bucket };
         }
+        self.remainder(prefix, key)
+    }
+
+    /// Where the objects and arrays under a key are: in the remainder, whole.
+    pub(crate) fn remainder(&self, prefix: &str, key: &str) -> Place {
         match &self.rest {
-            Some(rest) if !rest.contains(*key) => Place::Absent,
-            _ => Place::Bucket(bucket),
+            Some(rest) if !rest.contains(key) => Place::Absent,
+            _ => Place::Bucket(bucket_column(prefix, bucket_of(key))),
         }
     }
 
@@ -138,7 +156,7 @@ fn bucket_of(key: &str) -> usize {
 }
 
 fn bucket_column(prefix: &str, bucket: usize) -> String {
-    format!("{prefix}rem_{bucket:02X}")
+    format!("{prefix}{REMAINDER}{bucket:02X}")
 }
 
 /// True for the names of the columns that documents are cut into.
@@ -146,7 +164,28 @@ pub(crate) fn is_property_column(name: &str) -> bool {
     DOCUMENTS.iter().any(|(_, prefix)| name.starts_with(prefix))
 }
 
+/// True for the names of remainder columns.
+pub(crate) fn is_remainder_column(name: &str) -> bool {
+    let rest = DOCUMENTS.iter().find_map(|(_, prefix)| name.strip_prefix(prefix));
+    rest.is_some_and(|rest| rest.starts_with(REMAINDER))
+}
+
 /// The name of a path's column for one kind of values: `s`, `n` or `b`.
 pub(crate) fn column_name(prefix: &str, kind: char, path: &str) -> String {
     format!("{prefix}{kind}__{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_footer_that_does_not_speak_of_spelling_promises_none() {
+        let old: Columns = serde_json::from_str(r#"{"text":true}"#).unwrap();
+        assert!(old.may_lose(Kind::Text) && old.may_lose(Kind::Null));
+        let new = Columns { lost: Some(Kinds::default()), ..old };
+        let text = serde_json::to_string(&new).unwrap();
+        assert_eq!(serde_json::from_str::<Columns>(&text).unwrap(), new);
+        assert!(!new.may_lose(Kind::Text) && !new.may_lose(Kind::Null));
+    }
 }

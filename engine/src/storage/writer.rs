@@ -21,7 +21,7 @@ use parquet::schema::types::ColumnPath;
 use crate::error::{Error, Result};
 use crate::storage::build::column;
 use crate::storage::part::{PartStatistics, Range};
-use crate::storage::properties::PropertyCounts;
+use crate::storage::properties::{PropertyCounts, ValueCollector};
 use crate::storage::schema::{
     DISTINCT_ID_HASH, PROPERTIES, SORT_KEY, STATISTICS_COLUMNS, TIMESTAMP, UUID, events_schema,
 };
@@ -50,6 +50,7 @@ pub(crate) struct PartWriter {
     shredders: Vec<(&'static str, Shredder)>,
     schema: SchemaRef,
     statistics: PartStatistics,
+    values: ValueCollector,
 }
 
 impl PartWriter {
@@ -58,13 +59,20 @@ impl PartWriter {
         let mut fields: Vec<FieldRef> = events_schema().fields().iter().cloned().collect();
         let mut sampled = sample.columns().to_vec();
         let mut shredders = Vec::new();
+        let mut values = ValueCollector::default();
         for (name, prefix) in DOCUMENTS {
             let documents = column(sample, name)?.as_string_view();
             let choice = Choice::of(documents.iter().flatten());
             let mut probe = Shredder::new(prefix, choice.clone());
             fields.extend(probe.fields().into_iter().map(Arc::new));
-            sampled.extend(probe.shred(documents, sample)?);
-            shredders.push((name, Shredder::new(prefix, choice)));
+            let mut shredded = probe.shred(documents);
+            probe.leave_out_twins(&mut shredded, sample)?;
+            sampled.extend(shredded);
+            let shredder = Shredder::new(prefix, choice);
+            if name == PROPERTIES {
+                values = ValueCollector::new(shredder.keys(), documents.iter().flatten());
+            }
+            shredders.push((name, shredder));
         }
         let unique = fields.iter().zip(&sampled).filter(|(_, column)| repeats_little(column, rows));
         let properties = properties(unique.map(|(field, _)| field.name().as_str()));
@@ -74,14 +82,19 @@ impl PartWriter {
         let schema = Arc::new(Schema::new(fields));
         let parquet = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)
             .map_err(write_error)?;
-        Ok(Self { parquet, shredders, schema, statistics: PartStatistics::default() })
+        Ok(Self { parquet, shredders, schema, statistics: PartStatistics::default(), values })
     }
 
     /// Appends rows that do not come before those already written.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut columns = batch.columns().to_vec();
         for (name, shredder) in &mut self.shredders {
-            columns.extend(shredder.shred(column(batch, name)?.as_string_view(), batch)?);
+            let mut shredded = shredder.shred(column(batch, name)?.as_string_view());
+            if *name == PROPERTIES {
+                self.values.add(&shredded);
+            }
+            shredder.leave_out_twins(&mut shredded, batch)?;
+            columns.extend(shredded);
         }
         let whole = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         self.parquet.write(&whole).map_err(write_error)?;
@@ -109,6 +122,7 @@ impl PartWriter {
         let layouts = serde_json::to_string(&layouts).unwrap_or_default();
         self.parquet.append_key_value_metadata(KeyValue::new(SHREDDED_KEY.to_owned(), layouts));
         let bytes = self.parquet.into_inner().map_err(write_error)?;
+        properties.add_values(self.values);
         Ok((bytes.into(), self.statistics, properties))
     }
 }

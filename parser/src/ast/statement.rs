@@ -44,6 +44,9 @@ pub enum StatementKind {
     Drop { kind: RelationKind, if_exists: bool, names: Vec<Name>, cascade: bool },
     /// `ALTER VIEW|TABLE [IF EXISTS] name RENAME TO new`.
     Rename { kind: RelationKind, if_exists: bool, name: Name, to: Ident },
+    /// `ALTER TABLE [IF EXISTS] table ALTER COLUMN column SET DATA TYPE type`; without a type
+    /// `… DROP TYPE`.
+    AlterColumn { if_exists: bool, table: Name, column: Name, ty: Option<Ident> },
     /// `INSERT INTO table [(columns)] query`.
     Insert { table: Name, columns: Vec<Ident>, source: Query },
     /// `COPY (query) TO …`; `COPY table TO` reads as `COPY (SELECT * FROM table) TO`.

@@ -62,6 +62,20 @@ pub(super) fn statement(f: &mut Formatter<'_>, kind: &StatementKind) -> fmt::Res
             f.write_str(" RENAME TO ")?;
             name(f, &to.name)
         }
+        StatementKind::AlterColumn { if_exists, table, column, ty } => {
+            let condition = if *if_exists { "IF EXISTS " } else { "" };
+            write!(f, "ALTER TABLE {condition}")?;
+            dotted(f, table)?;
+            f.write_str(" ALTER COLUMN ")?;
+            dotted(f, column)?;
+            match ty {
+                Some(ty) => {
+                    f.write_str(" SET DATA TYPE ")?;
+                    name(f, &ty.name)
+                }
+                None => f.write_str(" DROP TYPE"),
+            }
+        }
         StatementKind::Insert { table, columns, source } => {
             f.write_str("INSERT INTO ")?;
             dotted(f, table)?;

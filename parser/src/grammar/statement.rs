@@ -374,11 +374,32 @@ impl Parser<'_> {
         let kind = self.relation_kind()?;
         let if_exists = self.eat_words(&["IF", "EXISTS"]);
         let name = self.dotted_name("a name")?;
+        if kind == RelationKind::Table && self.eat_word("ALTER") {
+            return self.alter_column(if_exists, name);
+        }
         if !self.eat_words(&["RENAME", "TO"]) {
-            return Err(self.unexpected("RENAME TO"));
+            return Err(self.unexpected(match kind {
+                RelationKind::View => "RENAME TO",
+                RelationKind::Table => "RENAME TO or ALTER COLUMN",
+            }));
         }
         let to = self.ident("the new name")?;
         Ok(StatementKind::Rename { kind, if_exists, name, to })
+    }
+
+    fn alter_column(&mut self, if_exists: bool, table: Name) -> Result<StatementKind> {
+        self.eat_word("COLUMN");
+        let column = self.dotted_name("a column")?;
+        let ty = if self.eat_words(&["DROP", "TYPE"]) {
+            None
+        } else {
+            self.eat_words(&["SET", "DATA"]);
+            if !self.eat_word("TYPE") {
+                return Err(self.unexpected("SET DATA TYPE or DROP TYPE"));
+            }
+            Some(self.ident("a type")?)
+        };
+        Ok(StatementKind::AlterColumn { if_exists, table, column, ty })
     }
 
     // ----- rows in and out ----------------------------------------------------------------

@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::ScalarValue;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::expressions::{Column, Literal};
@@ -36,26 +35,52 @@ pub enum View {
     Text,
     /// The same, with `''` for an empty string: how PostgreSQL reads it.
     PlainText,
-    /// JSON text.
+    /// JSON text; NULL for null.
     Raw,
+    /// JSON text, `null` included.
+    Spelling,
     /// A float.
     Number,
     /// A boolean.
     Boolean,
+    /// An integer, exact where the float of the same text would not be.
+    Integer,
+    /// What JSONExtractBool gives: true, and numbers other than 0.
+    Truth,
+    /// Whether there is a value, be it null.
+    Exists,
+    /// The name of the kind of value.
+    Kind,
+    /// What objects and arrays hold: any other value gives the same as none.
+    Members,
 }
 
-impl View {
-    const ALL: [Self; 5] = [Self::Text, Self::PlainText, Self::Raw, Self::Number, Self::Boolean];
+/// The functions that read properties. Those that give a value of their own where there is none,
+/// as ClickHouse's do, say so; the others give NULL there. The first of a view is its own.
+const READERS: [(&str, View, bool); 17] = [
+    ("__property", View::Text, false),
+    ("JSONExtractString", View::Text, true),
+    ("jsonb_extract_path_text", View::PlainText, false),
+    ("__propertyRaw", View::Raw, false),
+    ("jsonb_extract_path", View::Spelling, false),
+    ("JSONExtractRaw", View::Spelling, true),
+    ("__propertyNumber", View::Number, false),
+    ("JSONExtractFloat", View::Number, true),
+    ("__propertyBoolean", View::Boolean, false),
+    ("JSONExtractInt", View::Integer, true),
+    ("JSONExtractBool", View::Truth, true),
+    ("JSONHas", View::Exists, true),
+    ("JSONType", View::Kind, true),
+    ("JSONLength", View::Members, true),
+    ("JSONExtractArrayRaw", View::Members, true),
+    ("JSONExtractKeys", View::Members, true),
+    ("JSONExtractKeysAndValuesRaw", View::Members, true),
+];
 
+impl View {
     /// The function that reads it.
-    pub const fn function(self) -> &'static str {
-        match self {
-            Self::Text => "__property",
-            Self::PlainText => "jsonb_extract_path_text",
-            Self::Raw => "__propertyRaw",
-            Self::Number => "__propertyNumber",
-            Self::Boolean => "__propertyBoolean",
-        }
+    pub fn function(self) -> &'static str {
+        READERS.iter().find(|(_, view, _)| *view == self).map_or("", |(name, ..)| name)
     }
 
     /// The view that a function of this name reads.
@@ -63,17 +88,11 @@ impl View {
         Self::with_default(name).map(|(view, _)| view)
     }
 
-    /// The view that a function reads, and what it gives instead of NULL, as ClickHouse's do.
-    fn with_default(name: &str) -> Option<(Self, Option<ScalarValue>)> {
-        match name {
-            "JSONExtractString" => {
-                Some((Self::Text, Some(ScalarValue::Utf8View(Some(String::new())))))
-            }
-            "JSONExtractFloat" => Some((Self::Number, Some(ScalarValue::Float64(Some(0.0))))),
-            _ => {
-                Self::ALL.into_iter().find(|view| view.function() == name).map(|view| (view, None))
-            }
-        }
+    /// The view that a function reads, and whether it gives something other than NULL where there
+    /// is no value.
+    fn with_default(name: &str) -> Option<(Self, bool)> {
+        let reader = READERS.iter().find(|(function, ..)| *function == name);
+        reader.map(|(_, view, has_default)| (*view, *has_default))
     }
 
     /// The function that reads it, as DataFusion wants it.
@@ -81,19 +100,22 @@ impl View {
         Some(Adapter::udf(registry().get(self.function())?, Span::default()))
     }
 
-    /// The type that it gives.
+    /// The type that [`Self::function`] gives.
     pub fn returns(self) -> DataType {
         match self {
-            Self::Text | Self::PlainText | Self::Raw => DataType::Utf8View,
             Self::Number => DataType::Float64,
-            Self::Boolean => DataType::Boolean,
+            Self::Boolean | Self::Truth | Self::Exists => DataType::Boolean,
+            Self::Integer | Self::Members => DataType::Int64,
+            Self::Text | Self::PlainText | Self::Raw | Self::Spelling | Self::Kind => {
+                DataType::Utf8View
+            }
         }
     }
 }
 
 /// The functions that stand for property reads, and what their columns need.
 pub(in crate::functions) const FUNCTIONS: &[Function] = &[
-    reading(View::Text, Returns::Text, |args| {
+    reading("__property", Returns::Text, |args| {
         let (documents, path) = (args.text(0), fixed_path(args)?);
         args.texts(|row, out| {
             let value = documents.get(row).and_then(|json| scan::find(json, &path));
@@ -109,14 +131,14 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
         ("__property('{\"a\":[1, 2.50]}', 'a', 2)", "2.50"),
         ("__property('{\"a\":\"\"}', 'a')", "NULL"),
     ]),
-    reading(View::Raw, Returns::Json, |args| {
+    reading("__propertyRaw", Returns::Json, |args| {
         let (documents, path) = (args.text(0), fixed_path(args)?);
         let find = |row| scan::find(documents.get(row)?, &path);
         Ok(args.strs(|row| find(row).filter(|value| *value != "null")))
     })
     .doc("The value at a constant path as JSON text. NULL where it is missing or null.")
     .examples(&[("__propertyRaw('{\"a\":\"x\"}', 'a')", "\"x\"")]),
-    reading(View::Number, Returns::Float, |args| {
+    reading("__propertyNumber", Returns::Float, |args| {
         let (documents, path) = (args.text(0), fixed_path(args)?);
         let mut text = String::new();
         Ok(args.floats(|row| {
@@ -130,7 +152,7 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
         ("__propertyNumber('{\"a\":\"1.50\"}', 'a')", "1.5"),
         ("__propertyNumber('{\"a\":true}', 'a')", "NULL"),
     ]),
-    reading(View::Boolean, Returns::Bool, |args| {
+    reading("__propertyBoolean", Returns::Bool, |args| {
         let (documents, path) = (args.text(0), fixed_path(args)?);
         Ok(args.bools(|row| match scan::find(documents.get(row)?, &path)? {
             "true" | "\"true\"" => Some(true),
@@ -167,23 +189,60 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
             _ => None,
         }))
     }),
+    converting(Conversion::NumberInteger, &[Arg::Float], Returns::Int, |args| {
+        let numbers = args.float(0);
+        Ok(args.ints(|row| numbers.get(row).map(|number| number as i64)))
+    }),
+    converting(Conversion::NumberTruth, &[Arg::Float], Returns::Bool, |args| {
+        let numbers = args.float(0);
+        Ok(args.bools(|row| numbers.get(row).map(|number| number != 0.0)))
+    }),
+    converting(Conversion::NumberKind, &[Arg::Float], Returns::Text, |args| {
+        let numbers = args.float(0);
+        let kind = |number: f64| if number.fract() == 0.0 { "Int64" } else { "Double" };
+        Ok(args.strs(|row| numbers.get(row).map(kind)))
+    }),
+    converting(Conversion::TextInteger, &[Arg::Text], Returns::Int, |args| {
+        let texts = args.text(0);
+        Ok(args.ints(|row| texts.get(row).and_then(integer)))
+    }),
+    converting(Conversion::TextSpelling, &[Arg::Text], Returns::Text, |args| {
+        let texts = args.text(0);
+        args.texts(|row, out| {
+            // Writing to a String cannot fail.
+            Ok(texts.get(row).map(|text| write!(out, "\"{text}\"").unwrap_or_default()))
+        })
+    }),
 ];
 
+/// The integer that a text spells, without its fraction.
+pub(super) fn integer(text: &str) -> Option<i64> {
+    // Text of many digits must not go through a float.
+    text.parse().ok().or_else(|| text.parse::<f64>().ok().map(|number| number as i64))
+}
+
 /// A function that reads a JSON text at a constant path.
-const fn reading(view: View, returns: Returns, kernel: Kernel) -> Function {
-    Function::scalar(view.function(), &[Arg::Text, Arg::Any], returns, kernel)
+const fn reading(name: &'static str, returns: Returns, kernel: Kernel) -> Function {
+    Function::scalar(name, &[Arg::Text, Arg::Any], returns, kernel)
         .variadic()
         .nulls(Nulls::Introduce)
         .towards_leaves()
 }
 
-/// How a column of one kind of values answers a read of another view.
+/// How a column of one kind of values answers a read of another view. In a column of numbers,
+/// those whose float is not what was written are not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conversion {
     NumberText,
     BooleanText,
     TextNumber,
     TextBoolean,
+    NumberInteger,
+    NumberTruth,
+    NumberKind,
+    TextInteger,
+    /// For texts that need no escapes.
+    TextSpelling,
 }
 
 impl Conversion {
@@ -193,6 +252,11 @@ impl Conversion {
             Self::BooleanText => "__booleanText",
             Self::TextNumber => "__textNumber",
             Self::TextBoolean => "__textBoolean",
+            Self::NumberInteger => "__numberInteger",
+            Self::NumberTruth => "__numberTruth",
+            Self::NumberKind => "__numberKind",
+            Self::TextInteger => "__textInteger",
+            Self::TextSpelling => "__textSpelling",
         }
     }
 
@@ -205,9 +269,12 @@ impl Conversion {
     /// The type that it gives.
     pub fn returns(self) -> DataType {
         match self {
-            Self::NumberText | Self::BooleanText => DataType::Utf8View,
+            Self::NumberText | Self::BooleanText | Self::NumberKind | Self::TextSpelling => {
+                DataType::Utf8View
+            }
             Self::TextNumber => DataType::Float64,
-            Self::TextBoolean => DataType::Boolean,
+            Self::TextBoolean | Self::NumberTruth => DataType::Boolean,
+            Self::NumberInteger | Self::TextInteger => DataType::Int64,
         }
     }
 }
@@ -226,25 +293,41 @@ const fn converting(
 /// A property read in a physical plan.
 pub struct Read<'e> {
     pub view: View,
-    /// What ClickHouse's functions give instead of NULL.
-    pub default: Option<ScalarValue>,
+    /// Where there is no value it gives something other than NULL.
+    pub has_default: bool,
     /// The JSON column.
     pub column: &'e Column,
-    /// The path: its keys, where it has nothing but keys.
+    /// The keys that the path begins with, at least one.
     pub keys: Vec<&'e str>,
+    /// The path goes on, through arrays.
+    pub goes_on: bool,
     pub call: &'e ScalarFunctionExpr,
 }
 
-/// The property read that an expression is; none for other expressions, paths through arrays,
-/// and values that are no columns.
+impl Read<'_> {
+    /// The column and the path, as EXPLAIN shows them.
+    pub fn name(&self) -> String {
+        let rest = if self.goes_on { ".*" } else { "" };
+        format!("{}.{}{rest}", self.column.name(), self.keys.join("."))
+    }
+}
+
+/// The property read that an expression is; none for other expressions, for paths that do not
+/// begin with a key, and for values that are no columns.
 pub fn read_of(expr: &dyn PhysicalExpr) -> Option<Read<'_>> {
     let call = expr.downcast_ref::<ScalarFunctionExpr>()?;
-    let (view, default) = View::with_default(call.fun().name())?;
+    let name = call.fun().name();
+    let (view, has_default) = View::with_default(name)?;
     let (json, path) = call.args().split_first()?;
     let column = json.downcast_ref::<Column>()?;
-    let keys = path.iter().map(|step| step.downcast_ref::<Literal>()?.value().try_as_str()?);
-    let keys = keys.collect::<Option<Vec<_>>>()?;
-    Some(Read { view, default, column, keys, call })
+    let path = path.iter().map(|step| Some(step.downcast_ref::<Literal>()?.value()));
+    let path = path.collect::<Option<Vec<_>>>()?;
+    // PostgreSQL's digits are a place where they meet an array.
+    let may_be_place = |key: &str| name.starts_with("jsonb_") && key.parse::<i64>().is_ok();
+    let keys: Vec<&str> =
+        path.iter().map_while(|step| step.try_as_str()?.filter(|key| !may_be_place(key))).collect();
+    let goes_on = keys.len() < path.len();
+    (!keys.is_empty()).then_some(Read { view, has_default, column, keys, goes_on, call })
 }
 
 /// The path that the constant arguments from `first` on spell.

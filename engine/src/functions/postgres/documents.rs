@@ -22,6 +22,7 @@ pub(in crate::functions) const FUNCTIONS: &[Function] = &[
     })
     .nulls(Nulls::Introduce)
     .variadic()
+    .towards_leaves()
     .doc("The value at a path of keys and 0-based places, as JSON; NULL if there is none.")
     .examples(&[
         ("jsonb_extract_path('{\"a\":[1,{\"b\":2}]}', 'a', 1)", "{\"b\":2}"),

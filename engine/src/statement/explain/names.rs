@@ -61,9 +61,10 @@ impl Names {
 
     fn add_calls(&mut self, expr: &Arc<dyn PhysicalExpr>) -> Result<()> {
         expr.apply(|expr| {
-            if let Some(read) = read_of(expr.as_ref()) {
-                let path = format!("{}.{}", read.column.name(), read.keys.join("."));
-                self.0.push((plain_columns(&expr.to_string()), path));
+            if let Some(read) = read_of(expr.as_ref())
+                && read.call.fun().name().starts_with("__")
+            {
+                self.0.push((plain_columns(&expr.to_string()), read.name()));
             }
             Ok(TreeNodeRecursion::Continue)
         })?;

@@ -21,7 +21,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 
 use crate::storage::ProjectId;
-use crate::storage::adapt::Adapter;
+use crate::storage::adapt::{Adapter, Origins};
 use crate::storage::part::{Part, PartIndex};
 use crate::storage::scan::group::{FilePlan, GroupRows, Reading};
 use crate::storage::scan::lanes::Lane;
@@ -82,8 +82,11 @@ impl FilePlans {
             }
         };
         let generation = self.generation();
-        let Some((plan, groups)) = self.plan(part, file)? else { return Ok(None) };
+        let Some((plan, groups, origins)) = self.plan(part, file)? else { return Ok(None) };
         self.reading.metrics.files.add(1);
+        if !groups.is_empty() {
+            self.reading.metrics.origins.add(origins);
+        }
         Ok(Some((Found { part: Arc::clone(part), plan: Arc::new(plan), generation }, groups)))
     }
 
@@ -92,7 +95,7 @@ impl FilePlans {
         let mut plan = Arc::clone(&found.plan);
         if self.is_dynamic && self.generation() != found.generation {
             match self.plan(&found.part, Arc::clone(&plan.file))? {
-                Some((newer, groups)) if groups.contains(&group) => plan = Arc::new(newer),
+                Some((newer, groups, _)) if groups.contains(&group) => plan = Arc::new(newer),
                 _ => return Ok(None),
             }
         }
@@ -119,7 +122,11 @@ impl FilePlans {
         Ok(!index.select(conjunction(self.conditions()?))?.is_empty())
     }
 
-    fn plan(&self, part: &Part, file: Arc<OpenFile>) -> Result<Option<(FilePlan, Vec<usize>)>> {
+    fn plan(
+        &self,
+        part: &Part,
+        file: Arc<OpenFile>,
+    ) -> Result<Option<(FilePlan, Vec<usize>, Origins)>> {
         let adapter = Adapter::new(&file.schema, &file.layouts)?;
         let simplifier = PhysicalExprSimplifier::new(&file.schema);
         let mut conditions = Vec::new();
@@ -141,6 +148,7 @@ impl FilePlans {
             .iter()
             .map(|column| adapter.rewrite(Arc::clone(&column.expr)))
             .collect::<Result<_>>()?;
+        let origins = adapter.origins();
         let read: BTreeSet<usize> = conditions
             .iter()
             .chain(&lanes)
@@ -154,7 +162,7 @@ impl FilePlans {
             loaded,
             file,
         };
-        Ok(Some((plan, groups)))
+        Ok(Some((plan, groups, origins)))
     }
 
     /// The row groups that may have wanted rows, by their statistics.

@@ -25,14 +25,15 @@ use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, Push
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
-use futures::stream;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
+use crate::functions::json::property::read_of;
 use crate::storage::part::Part;
 use crate::storage::scan::cache::ScanCache;
 use crate::storage::scan::files::FilePlans;
 use crate::storage::scan::group::{GroupRows, Reading};
-use crate::storage::scan::metrics::ScanMetrics;
+use crate::storage::scan::metrics::{PropertyOrigins, ScanMetrics};
 use crate::storage::scan::queue::{Queue, Work};
 use crate::storage::schema::{TIMESTAMP, events_schema};
 use crate::storage::{EVENTS_FOLDER, ProjectId};
@@ -55,11 +56,49 @@ pub(crate) struct EventsSource {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) cache: Arc<ScanCache>,
     pub(super) metrics: ExecutionPlanMetricsSet,
+    /// Of the files opened so far.
+    pub(crate) origins: Arc<PropertyOrigins>,
 }
+
+/// Footers read at a time, where nothing else is.
+const FOOTERS_AT_A_TIME: usize = 16;
 
 impl EventsSource {
     pub(crate) fn table(&self) -> &'static str {
         EVENTS_FOLDER
+    }
+
+    /// Opens all files, but reads no rows, so that [`Self::origins`] says what a run will meet.
+    pub(crate) async fn look(&self) -> Result<()> {
+        let mut reads = false;
+        self.apply_expressions(&mut |expr| {
+            reads |= expr.exists(|node| Ok(read_of(node.as_ref()).is_some()))?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        if !reads {
+            return Ok(());
+        }
+        let unmeasured = ExecutionPlanMetricsSet::new();
+        let files = self.files(ScanMetrics::new(&unmeasured, 0, &self.origins), 0)?;
+        let opened = self.parts.iter().map(Arc::clone).map(|part| {
+            let files = &files;
+            async move { files.find(&part).await }
+        });
+        stream::iter(opened.collect::<Vec<_>>())
+            .buffer_unordered(FOOTERS_AT_A_TIME)
+            .try_for_each(|_| async { Ok(()) })
+            .await
+    }
+
+    fn files(&self, metrics: ScanMetrics, batch_rows: usize) -> Result<FilePlans> {
+        let reading = Reading {
+            store: Arc::clone(&self.store),
+            cache: Arc::clone(&self.cache),
+            metrics,
+            schema: self.schema()?,
+            batch_rows,
+        };
+        Ok(FilePlans::new(self.project, &self.conditions, &self.projection, reading))
     }
 
     fn schema(&self) -> Result<SchemaRef> {
@@ -97,17 +136,10 @@ impl DataSource for EventsSource {
     fn open_with_args(&self, args: OpenArgs) -> Result<SendableRecordBatchStream> {
         let queue = args.sibling_state.and_then(|state| state.downcast::<Queue>().ok());
         let schema = self.schema()?;
-        let metrics = ScanMetrics::new(&self.metrics, args.partition);
-        let reading = Reading {
-            store: Arc::clone(&self.store),
-            cache: Arc::clone(&self.cache),
-            metrics: metrics.clone(),
-            schema: Arc::clone(&schema),
-            batch_rows: args.context.session_config().batch_size(),
-        };
+        let metrics = ScanMetrics::new(&self.metrics, args.partition, &self.origins);
         let queue = queue.unwrap_or_else(|| Arc::new(Queue::new(&self.parts)));
         queue.join(args.partition)?;
-        let files = FilePlans::new(self.project, &self.conditions, &self.projection, reading);
+        let files = self.files(metrics.clone(), args.context.session_config().batch_size())?;
         let scan = Scan { queue, files, rows: None, metrics, left: self.limit };
         let batches = stream::try_unfold(scan, |mut scan| async move {
             Ok(scan.next().await?.map(|batch| (batch, scan)))

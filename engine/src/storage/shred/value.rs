@@ -19,6 +19,18 @@ pub(crate) enum Kind {
     Container,
 }
 
+impl Kind {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Null,
+        Self::Empty,
+        Self::Text,
+        Self::Number,
+        Self::OddNumber,
+        Self::Boolean,
+        Self::Container,
+    ];
+}
+
 /// A set of kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]

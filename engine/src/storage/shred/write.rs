@@ -1,6 +1,8 @@
 //! Documents → columns.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -19,7 +21,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::functions::json::scan;
-use crate::storage::build::column as column_of;
+use crate::storage::build::column;
 use crate::storage::properties::PropertyCounts;
 
 /// Keys of the remainder listed in a footer; with more, any key may be there.
@@ -68,6 +70,7 @@ struct Leaf {
     number: Option<Float64Builder>,
     boolean: Option<BooleanBuilder>,
     elsewhere: Kinds,
+    lost: Kinds,
     /// It is a single key, so that its values are members of the remainder.
     is_top: bool,
     twin: Option<Twin>,
@@ -125,12 +128,28 @@ impl Shredder {
         fields
     }
 
-    /// The columns of the documents of `events`, in the order of [`Self::fields`].
-    pub(crate) fn shred(
-        &mut self,
-        documents: &StringViewArray,
-        events: &RecordBatch,
-    ) -> Result<Vec<ArrayRef>> {
+    /// The single keys with columns of their own, with the places of these among
+    /// [`Self::fields`].
+    pub(crate) fn keys(&self) -> Vec<(String, Range<usize>)> {
+        let places = self.places();
+        let top = self.choice.nodes[0].members.iter();
+        let keys = top.map(|(key, node)| (key.to_string(), places[*node].clone()));
+        keys.filter(|(_, places)| !places.is_empty()).collect()
+    }
+
+    /// The places of each node's columns among [`Self::fields`].
+    fn places(&self) -> Vec<Range<usize>> {
+        let mut end = 0;
+        let places = self.leaves.iter().map(|leaf| {
+            let start = end;
+            end += leaf.as_ref().map_or(0, Leaf::width);
+            start..end
+        });
+        places.collect()
+    }
+
+    /// The columns of these documents, in the order of [`Self::fields`].
+    pub(crate) fn shred(&mut self, documents: &StringViewArray) -> Vec<ArrayRef> {
         let mut found = FoundMembers::new(self.choice.nodes.len());
         for (row, document) in documents.iter().enumerate() {
             if let Some(document) = document.filter(|document| *document != "{}") {
@@ -141,7 +160,28 @@ impl Shredder {
             }
             self.end_row();
         }
-        self.finish_batch(events)
+        self.finish_batch(documents.len())
+    }
+
+    /// Leaves only what differs of the text that columns of `events` hold too.
+    pub(crate) fn leave_out_twins(
+        &mut self,
+        columns: &mut [ArrayRef],
+        events: &RecordBatch,
+    ) -> Result<()> {
+        let places = self.places();
+        for (leaf, places) in self.leaves.iter_mut().zip(places) {
+            let Some(leaf) = leaf.as_mut().filter(|leaf| leaf.twin.is_some()) else { continue };
+            let twin = column(events, &leaf.path)?.as_string_view();
+            // The text comes first.
+            let text = &mut columns[places.start];
+            let differing = apart(text.as_string(), twin);
+            if differing.null_count() < differing.len() {
+                leaf.twin = Some(Twin::Mostly);
+            }
+            *text = Arc::new(differing);
+        }
+        Ok(())
     }
 
     /// Finds the members on chosen paths, and puts all others into the remainder.
@@ -184,11 +224,17 @@ impl Shredder {
                 leaf.elsewhere.insert(kind);
                 return;
             }
-            // Reads as if it were not there.
-            Kind::Null => Some(()),
+            // Most views read it as if it were not there.
+            Kind::Null => {
+                leaf.lost.insert(kind);
+                Some(())
+            }
             Kind::Empty => None,
             Kind::Text => leaf.text.as_mut().map(|column| {
                 let content = scan::unescape(&raw[1..raw.len() - 1]);
+                if matches!(content, Cow::Owned(_)) {
+                    leaf.lost.insert(kind);
+                }
                 column.append_nulls(row - column.len());
                 column.append_value(content);
             }),
@@ -226,20 +272,12 @@ impl Shredder {
         }
     }
 
-    fn finish_batch(&mut self, events: &RecordBatch) -> Result<Vec<ArrayRef>> {
-        let rows = events.num_rows();
+    fn finish_batch(&mut self, rows: usize) -> Vec<ArrayRef> {
         let mut arrays: Vec<ArrayRef> = Vec::new();
         for leaf in self.leaves.iter_mut().flatten() {
             if let Some(column) = &mut leaf.text {
                 column.append_nulls(rows - column.len());
-                let mut text = column.finish();
-                if leaf.twin.is_some() {
-                    text = apart(&text, column_of(events, &leaf.path)?.as_string_view());
-                    if text.null_count() < rows {
-                        leaf.twin = Some(Twin::Mostly);
-                    }
-                }
-                arrays.push(Arc::new(text));
+                arrays.push(Arc::new(column.finish()));
             }
             if let Some(column) = &mut leaf.number {
                 column.append_nulls(rows - column.len());
@@ -251,7 +289,7 @@ impl Shredder {
             }
         }
         arrays.extend(self.buckets.iter_mut().map(|bucket| Arc::new(bucket.finish()) as ArrayRef));
-        Ok(arrays)
+        arrays
     }
 
     /// What the footer says of the layout, and what was seen under the keys.
@@ -273,9 +311,16 @@ impl Leaf {
             number: columns.number.then(Float64Builder::new),
             boolean: columns.boolean.then(BooleanBuilder::new),
             elsewhere: Kinds::default(),
+            lost: Kinds::default(),
             is_top: false,
             twin: None,
         }
+    }
+
+    /// How many columns it has.
+    fn width(&self) -> usize {
+        let kinds = [self.text.is_some(), self.number.is_some(), self.boolean.is_some()];
+        kinds.into_iter().filter(|is| *is).count()
     }
 
     fn columns(&self) -> Columns {
@@ -285,6 +330,7 @@ impl Leaf {
             boolean: self.boolean.is_some(),
             elsewhere: self.elsewhere,
             twin: self.twin,
+            lost: Some(self.lost),
         }
     }
 }
