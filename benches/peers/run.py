@@ -13,8 +13,8 @@ import contextlib
 import datetime
 import json
 import math
+import os
 import pathlib
-import resource
 import shutil
 import statistics
 import subprocess
@@ -55,27 +55,25 @@ class Hedgerow:
         return self.connection.execute(text).fetchall()
 
     def close(self):
-        self.connection.close()
-        self.server.terminate()
-        self.server.wait()
+        if hasattr(self, "server"):
+            self.connection.close()
+            self.server.terminate()
+            self.server.wait()
 
 
 class ClickHouse:
     name = "ClickHouse"
 
     def __init__(self, folder):
-        from chdb import session
-
         self.folder = folder / "clickhouse"
-        self.session = session.Session(str(self.folder))
 
     def load(self, file):
+        self.open()
         columns = ", ".join(
             f"{column} {'LowCardinality(String)' if kind == 'text' and column not in ('url', 'session') else 'String' if kind == 'text' else 'Nullable(Float64)'}"
             f" materialized {'JSONExtractString' if kind == 'text' else 'JSONExtract'}(properties, '{key}'{'' if kind == 'text' else ', ' + chr(39) + 'Nullable(Float64)' + chr(39)})"
             for key, column, kind in KEYS
         )
-        self.session.query("create database if not exists bench")
         self.session.query(
             f"create table bench.events (team_id Int64 default 1, uuid UUID, event LowCardinality(String), distinct_id String,"
             f" timestamp DateTime64(3, 'UTC'), properties String codec(ZSTD(1)), {columns}) engine = MergeTree"
@@ -89,6 +87,10 @@ class ClickHouse:
         )
 
     def open(self):
+        from chdb import session
+
+        self.session = session.Session(str(self.folder))
+        self.session.query("create database if not exists bench")
         self.session.query("use bench")
 
     def ask(self, text):
@@ -111,14 +113,11 @@ class DuckDB:
     name = "DuckDB"
 
     def __init__(self, folder):
-        import duckdb
-
         self.folder = folder / "duckdb"
-        self.folder.mkdir(exist_ok=True)
-        self.connection = duckdb.connect(str(self.folder / "events.db"), config={"threads": 2})
-        self.connection.execute("set timezone = 'UTC'")
 
     def load(self, file):
+        self.folder.mkdir()
+        self.open()
         columns = ", ".join(
             f"properties->>'$.\"{key}\"' as {column}" if kind == "text" else f"try_cast(properties->>'$.\"{key}\"' as double) as {column}"
             for key, column, kind in KEYS
@@ -131,7 +130,10 @@ class DuckDB:
         self.connection.execute("checkpoint")
 
     def open(self):
-        pass
+        import duckdb
+
+        self.connection = duckdb.connect(str(self.folder / "events.db"), config={"threads": 2})
+        self.connection.execute("set timezone = 'UTC'")
 
     def ask(self, text):
         return self.connection.execute(text).fetchall()
@@ -191,6 +193,26 @@ def main():
     sys.exit(1 if differing else 0)
 
 
+def load(engine, file):
+    """Loads in a process of its own: the seconds it took, and the peak of its memory in bytes."""
+    started = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            engine.load(file)
+            engine.close()
+            status = 0
+        except BaseException as error:
+            print(f"{engine.name}: {error}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(status)
+    _, status, usage = os.wait4(child, 0)
+    if status:
+        raise SystemExit(f"{engine.name} did not load the events")
+    return time.perf_counter() - started, usage.ru_maxrss * 1024
+
+
 def compare(engines, file, events, options):
     """Loads, asks, prints; gives the queries whose answers differ."""
     loads = {}
@@ -198,10 +220,8 @@ def compare(engines, file, events, options):
         # A folder that is kept has what an earlier run loaded.
         marker = engine.folder.parent / f"{engine.name}.loaded"
         if not marker.exists():
-            started = time.perf_counter()
-            engine.load(file)
-            marker.write_text(str(time.perf_counter() - started))
-        loads[engine.name] = float(marker.read_text())
+            marker.write_text(json.dumps(load(engine, file)))
+        loads[engine.name] = json.loads(marker.read_text())
         engine.open()
     print("| query (ms; cold, then median hot) | " + " | ".join(e.name for e in engines) + " | ratio to the better peer |")
     print("|---|" + "---|" * (len(engines) + 1))
@@ -232,7 +252,11 @@ def compare(engines, file, events, options):
     known = [ratio for ratio in ratios if math.isfinite(ratio) and ratio > 0]
     print(f"\nGeometric mean {math.exp(sum(map(math.log, known)) / len(known)):.2f}, worst {max(known):.2f}.")
     for engine in engines:
-        print(f"{engine.name}: {events / loads[engine.name]:,.0f} events/s loaded, {size(engine.folder) / 1e6:,.0f} MB")
+        seconds, memory = loads[engine.name]
+        print(
+            f"{engine.name}: {events / seconds:,.0f} events/s loaded with at most {memory / 1e6:,.0f} MB of memory,"
+            f" {size(engine.folder) / 1e6:,.0f} MB on disk"
+        )
     for name, answers in differing:
         print(f"\nanswers differ: {name}")
         for text in answers:
