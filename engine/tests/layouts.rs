@@ -372,7 +372,12 @@ async fn the_layouts_are_what_they_are_called() {
         .iter()
         .map(|file| layout(file)["properties"].clone())
         .collect();
-    let columns = |file: usize, path: &str| layouts[file]["paths"].get(path).cloned();
+    let columns = |file: usize, path: &str| {
+        let mut columns = layouts[file]["paths"].get(path)?.clone();
+        // Which spellings are lost is another matter.
+        columns.as_object_mut()?.remove("lost");
+        Some(columns)
+    };
     let all = serde_json::json!({"text": true});
     assert_eq!(columns(0, "plan"), Some(all));
     assert_eq!(columns(0, "o.deep.x"), Some(serde_json::json!({"number": true})));
