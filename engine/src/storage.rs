@@ -92,7 +92,8 @@ pub struct Snapshot {
 }
 
 const FORMAT_FILE: &str = "hedgerow.json";
-const FORMAT_VERSION: u32 = 1;
+/// Of the first nobody has released a Hedgerow: its files have other hashes.
+const FORMAT_VERSION: u32 = 2;
 /// What scans keep in memory, unless told otherwise.
 pub(crate) const CACHE_BYTES: usize = 1 << 30;
 const EVENTS_FOLDER: &str = "events";
@@ -347,9 +348,13 @@ async fn write_format(root: &dyn ObjectStore) -> Result<()> {
 }
 
 fn check_format(format: &Format, location: &Location) -> Result<()> {
-    if format.version <= FORMAT_VERSION {
+    if format.version == FORMAT_VERSION {
         return Ok(());
     }
+    let hint = match format.version < FORMAT_VERSION {
+        true => "It was written before the first release. Import the events anew.",
+        false => "Use the newer Hedgerow that wrote it.",
+    };
     Err(Error::new(
         ErrorKind::Storage,
         format!(
@@ -357,5 +362,5 @@ fn check_format(format: &Format, location: &Location) -> Result<()> {
             format.version
         ),
     )
-    .hint("Use the newer Hedgerow that wrote it."))
+    .hint(hint))
 }

@@ -201,8 +201,9 @@ async fn deep_documents_are_read_or_rejected() {
     assert_eq!(counts(&report), (5, 0, 9));
     let deep = "properties is nested deeper than 512 levels";
     let person = "person_properties is nested deeper than 512 levels";
-    let lines = [5, 6, 7, 8, 9, 10, 11, 12].map(|line| (line, deep));
-    assert_eq!(reasons(&report), [&lines[..], &[(13, person)]].concat());
+    let extra = "extra is nested deeper than 512 levels";
+    let lines = [5, 6, 7, 8, 9, 10, 11].map(|line| (line, deep));
+    assert_eq!(reasons(&report), [&lines[..], &[(12, extra), (13, person)]].concat());
 
     let session = session(&fixture).await;
     let plans = "select distinct_id, properties.plan from events order by distinct_id";

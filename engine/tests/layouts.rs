@@ -392,3 +392,87 @@ async fn the_layouts_are_what_they_are_called() {
     assert_eq!(columns(5, "plan"), Some(several));
     assert_eq!(columns(9, "$window_id").unwrap()["twin"], "mostly");
 }
+
+/// Queries about numbers that their file keeps as decimals, and about what it leaves in documents.
+const OF_DECIMALS: &[&str] = &[
+    "select uuid, properties.n, properties.price, properties.at from events",
+    "select uuid, JSONExtractFloat(properties, 'n'), JSONExtractInt(properties, 'n'), JSONExtractBool(properties, 'n'), JSONType(properties, 'n'), JSONExtractRaw(properties, 'n') from events",
+    "select uuid, JSONExtractString(properties, 'price'), toInt(properties.price), JSONHas(properties, 'price') from events",
+    "select uuid from events where properties.n = 7",
+    "select uuid from events where properties.n > 998.5",
+    "select uuid from events where properties.price between 0.29 and 0.31",
+    "select uuid from events where properties.price > 9000000",
+    "select uuid from events where properties.at >= 1767225610.1",
+    "select sum(properties.n), min(properties.price), max(properties.at), count(properties.n) from events",
+    "select properties.n, count() from events group by 1",
+    "select uuid, properties.$insert_id from events",
+    "select uuid from events where properties.$insert_id = 'receipt 17'",
+    "select uuid, JSONExtractKeys(properties), JSONExtractRaw(properties, '$insert_id'), JSONType(properties, '$insert_id') from events",
+];
+
+/// Events of one person in the order of time, so that a sample of every fifth row misses the
+/// numbers that no column of decimals can hold.
+fn of_decimals(project: ProjectId) -> Vec<Event> {
+    const ODD: [&str; 8] = ["1.5", "1.0", "-0", "1e3", "12345678901", "0.125", r#""7""#, "null"];
+    let event = |row: usize| {
+        let fits = row % 50 != 23;
+        let odd = ODD[(row / 50) % ODD.len()];
+        let n = if fits { (row % 1000).to_string() } else { odd.to_owned() };
+        let price = if fits { format!("{}.{}", row % 90, row % 9 + 1) } else { odd.to_owned() };
+        let at =
+            if fits { format!("1767225{:03}.{}5", row % 1000, row % 10) } else { odd.to_owned() };
+        let receipt = match row % 100 {
+            17 => r#"{"receipt":17}"#.to_owned(),
+            _ => format!(r#""receipt {row}""#),
+        };
+        Event {
+            uuid: 0x4000_8000_0000_0000_0000 + row as u128,
+            event: "e".to_owned(),
+            distinct_id: "u".to_owned(),
+            timestamp_ms: 1_767_225_600_000 + row as i64,
+            project: project.0,
+            properties: format!(r#"{{"n":{n},"price":{price},"at":{at},"$insert_id":{receipt}}}"#),
+        }
+    };
+    (0..10_000).map(event).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decimals_answer_like_the_documents() {
+    let mixed = Fixture::new().await;
+    let events = of_decimals(mixed.project);
+    import(&mixed, &events).await;
+    let footer = layout(&files(&mixed)[0])["properties"].clone();
+    // The fourth kind: plain numbers are missing in the columns.
+    for path in ["n", "price", "at"] {
+        let columns = &footer["paths"][path];
+        assert_eq!(columns["number"], true, "{footer}");
+        assert_ne!(columns["elsewhere"].as_u64().unwrap() & (1 << 3), 0, "{footer}");
+    }
+    assert_eq!(footer["left"], serde_json::json!(["$insert_id"]));
+    let (stored, _) = without(&files(&mixed)[0], |_| false);
+    let types = ["n", "price", "at"].map(|path| {
+        let column = stored.column_by_name(&format!("__p_n__{path}")).unwrap();
+        column.data_type().to_string()
+    });
+    assert_eq!(types, ["Decimal128(9, 0)", "Decimal128(9, 1)", "Decimal128(16, 2)"]);
+    assert!(stored.schema().fields().iter().all(|field| !field.name().contains("insert")));
+
+    let plain = plain(&events).await;
+    let session = mixed.session(EngineOptions::default()).await;
+    let oracle = plain.session(EngineOptions::default()).await;
+    for types in ["{}", r#"{"n": "Numeric", "price": "Numeric", "at": "Numeric"}"#] {
+        let set = format!("set property_types = '{types}'");
+        rows(&session, &set).await.unwrap();
+        rows(&oracle, &set).await.unwrap();
+        for query in OF_DECIMALS {
+            let (mut found, mut expected) =
+                (rows(&session, query).await, rows(&oracle, query).await);
+            if let (Ok(found), Ok(expected)) = (&mut found, &mut expected) {
+                found.sort();
+                expected.sort();
+            }
+            assert!(found == expected, "{query}\n{types}\n{}", difference(&found, &expected));
+        }
+    }
+}

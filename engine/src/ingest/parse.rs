@@ -2,6 +2,7 @@
 //! event is set aside with its place and the reason.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -13,9 +14,10 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::functions::json::scan;
 use crate::ingest::chunk::{Chunk, LINE_BYTES_MAX, Records};
 use crate::ingest::event::{EventBatch, EventBuilder};
-use crate::ingest::record::{Field, Fields, Mapping, Reason, Value, read_event};
+use crate::ingest::record::{Field, Mapping, Reason, Value, read_event};
 use crate::storage::ProjectId;
 
 /// A record that was not imported.
@@ -170,7 +172,7 @@ fn records_of_line(line: &str) -> Result<Vec<Record<'_>>, Reason> {
     }
     let fields = object_fields(line)?;
     let batch = fields.iter().find_map(|field| match field.value {
-        Value::Json(raw) if field.name == "batch" && raw.get().starts_with('[') => Some(raw.get()),
+        Value::Json(raw) if field.name == "batch" && raw.starts_with('[') => Some(raw),
         _ => None,
     });
     match batch {
@@ -188,9 +190,22 @@ fn records_of_array(array: &str) -> Result<Vec<Record<'_>>, Reason> {
 }
 
 fn object_fields(text: &str) -> Result<Vec<Field<'_>>, Reason> {
-    match serde_json::from_str(text) {
-        Ok(Fields(fields)) => Ok(fields),
-        Err(error) => Err(json_reason(&error)),
+    let mut fields = Vec::with_capacity(16);
+    let is_object = scan::wrapped(text, &mut |key, raw| {
+        fields.push(Field { name: scan::unescape(key), value: Value::Json(raw) });
+    });
+    if is_object { Ok(fields) } else { Err(not_an_object(text)) }
+}
+
+/// What is wrong with a text that is no object with fields.
+fn not_an_object(text: &str) -> Reason {
+    match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+        Ok(fields) => {
+            let deep = fields.iter().find(|(_, raw)| scan::is_too_deep(raw.get()));
+            let name = deep.map_or("the record", |(name, _)| name);
+            Cow::Owned(format!("{name} is nested deeper than {} levels", scan::DEPTH_MAX))
+        }
+        Err(error) => json_reason(&error),
     }
 }
 

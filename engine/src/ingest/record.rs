@@ -4,10 +4,7 @@
 //! name, its time, …); all others become properties, so nothing the sender said is lost.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -66,7 +63,7 @@ pub(super) struct Field<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'a> {
     /// JSON text.
-    Json(&'a RawValue),
+    Json(&'a str),
     /// Text without a type, as in CSV.
     Text(&'a str),
 }
@@ -75,7 +72,7 @@ impl<'a> Value<'a> {
     /// NULL in JSON, an empty cell in CSV.
     fn is_absent(self) -> bool {
         match self {
-            Self::Json(raw) => raw.get() == "null",
+            Self::Json(raw) => raw == "null",
             Self::Text(text) => text.is_empty(),
         }
     }
@@ -84,9 +81,9 @@ impl<'a> Value<'a> {
     fn text(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
-            Self::Json(raw) => match raw.get().as_bytes()[0] {
-                b'"' => unquote(raw.get()),
-                b'-' | b'0'..=b'9' | b't' | b'f' => Some(Cow::Borrowed(raw.get())),
+            Self::Json(raw) => match raw.as_bytes() {
+                [b'"', ..] => unquote(raw),
+                [b'-' | b'0'..=b'9' | b't' | b'f', ..] => Some(Cow::Borrowed(raw)),
                 _ => None,
             },
         }
@@ -95,11 +92,9 @@ impl<'a> Value<'a> {
     /// A JSON object, given as such or as text that holds one. `{}` for NULL and `''`.
     fn object(self) -> Option<Cow<'a, str>> {
         let text = match self {
-            Self::Json(raw) if raw.get().starts_with('{') => {
-                return Some(Cow::Borrowed(raw.get()));
-            }
-            Self::Json(raw) if raw.get() == "null" => return Some(Cow::Borrowed("{}")),
-            Self::Json(raw) if raw.get().starts_with('"') => unquote(raw.get())?,
+            Self::Json(raw) if raw.starts_with('{') => return Some(Cow::Borrowed(raw)),
+            Self::Json("null") => return Some(Cow::Borrowed("{}")),
+            Self::Json(raw) if raw.starts_with('"') => unquote(raw)?,
             Self::Json(_) => return None,
             Self::Text(text) => Cow::Borrowed(text),
         };
@@ -114,7 +109,7 @@ impl<'a> Value<'a> {
 
     fn write_json(self, out: &mut String) {
         match self {
-            Self::Json(raw) => out.push_str(raw.get()),
+            Self::Json(raw) => out.push_str(raw),
             Self::Text(text) if is_canonical_number(text) => out.push_str(text),
             Self::Text(text) => write_string(text, out),
         }
@@ -267,7 +262,7 @@ fn read_posthog<'a>(fields: &[Field<'a>]) -> Result<Event<'a>, Reason> {
         }
     }
     let properties = std::mem::take(&mut event.properties);
-    KnownProperties::read(&properties)?.fill(&mut event);
+    KnownProperties::of(&properties).fill(&mut event);
     event.properties = match extra.is_empty() {
         true => properties,
         false => Cow::Owned(merge(&properties, &extra)?),
@@ -357,10 +352,11 @@ impl Properties {
 /// The object with more pairs in front, save those whose key it has.
 fn merge(object: &str, extra: &[&Field<'_>]) -> Result<String, Reason> {
     let broken = "properties is not a JSON object";
-    let Fields(own) = serde_json::from_str(object).map_err(|_| broken)?;
+    let mut own = Vec::new();
+    scan::members(object, &mut |key, _| own.push(scan::unescape(key)));
     let mut properties = Properties::default();
     for field in extra {
-        if own.iter().all(|known| known.name != field.name) {
+        if !own.contains(&field.name) {
             properties.push(&field.name, field.value);
         }
     }
@@ -382,12 +378,24 @@ struct KnownProperties<'a> {
 }
 
 impl<'a> KnownProperties<'a> {
-    fn read(object: &'a str) -> Result<Self, Reason> {
-        if object == "{}" {
-            return Ok(Self::default());
-        }
-        serde_json::from_str(object)
-            .map_err(|error| Cow::Owned(format!("properties is not a JSON object: {error}")))
+    /// Of an object; nothing of one that is too deep.
+    fn of(object: &'a str) -> Self {
+        let mut known = Self::default();
+        scan::members(object, &mut |key, raw| {
+            let slot = match scan::unescape(key).as_ref() {
+                "distinct_id" => &mut known.distinct_id,
+                "$session_id" => &mut known.session_id,
+                "$window_id" => &mut known.window_id,
+                "$elements_chain" => &mut known.elements_chain,
+                "$process_person_profile" => &mut known.process_person_profile,
+                key => match group_index(key) {
+                    Some(index) => &mut known.groups[index],
+                    None => return,
+                },
+            };
+            *slot = Some(Value::Json(raw));
+        });
+        known
     }
 
     /// Gives their values to the columns that have none.
@@ -410,98 +418,5 @@ impl<'a> KnownProperties<'a> {
         if event.person_mode.is_empty() && anonymous.as_deref() == Some("false") {
             event.person_mode = Cow::Borrowed(PROPERTYLESS);
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for KnownProperties<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = KnownProperties<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut known = KnownProperties::default();
-                while let Some(Name(name)) = map.next_key()? {
-                    let slot = match name.as_ref() {
-                        "distinct_id" => &mut known.distinct_id,
-                        "$session_id" => &mut known.session_id,
-                        "$window_id" => &mut known.window_id,
-                        "$elements_chain" => &mut known.elements_chain,
-                        "$process_person_profile" => &mut known.process_person_profile,
-                        name => match group_index(name) {
-                            Some(index) => &mut known.groups[index],
-                            None => {
-                                map.next_value::<IgnoredAny>()?;
-                                continue;
-                            }
-                        },
-                    };
-                    *slot = Some(Value::Json(map.next_value()?));
-                }
-                Ok(known)
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// The fields of a JSON object, in order.
-#[derive(Debug)]
-pub(super) struct Fields<'a>(pub(super) Vec<Field<'a>>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::with_capacity(16);
-                while let Some(Name(name)) = map.next_key()? {
-                    fields.push(Field { name, value: Value::Json(map.next_value()?) });
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// A key, borrowed unless it has escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(Text)
     }
 }

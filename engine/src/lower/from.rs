@@ -215,10 +215,9 @@ fn sample<'a>(
     })
 }
 
-/// Where a share of the users ends: their hashes are spread evenly over the 64-bit integers.
+/// Where a share of the users ends: their hashes are spread evenly over the 24-bit integers.
 fn place(share: f64) -> i64 {
-    // Saturates at both ends.
-    ((share - 0.5) * 2.0_f64.powi(64)) as i64
+    ((share - 0.5) * 2.0_f64.powi(24)) as i64
 }
 
 /// A constant in units of this size, as a part of one.

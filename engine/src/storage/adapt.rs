@@ -121,6 +121,7 @@ impl<'a> Adapter<'a> {
         let (path, columns, bucket) = match &place {
             Place::Absent => return self.nothing(read).map(Some),
             Place::Bucket(bucket) => return self.in_remainder(read, bucket),
+            Place::Document => return Ok(None),
             Place::Columns { path, columns, bucket } => (path.as_str(), *columns, bucket.as_str()),
         };
         let spot = Spot { adapter: self, read, prefix, path, columns, bucket };
@@ -221,11 +222,12 @@ impl Spot<'_> {
 
     fn number(&self) -> Answers {
         let mut answers = Vec::new();
-        let mut left = vec![Kind::Text];
+        // A column of decimals may lack numbers; the footer says so.
+        let mut left = vec![Kind::Text, Kind::Number];
         if self.columns.number {
             answers.push(self.column('n')?);
         } else {
-            left.extend([Kind::Number, Kind::OddNumber]);
+            left.push(Kind::OddNumber);
         }
         if self.columns.text {
             answers.push(converted(Conversion::TextNumber, self.text_column()?)?);
@@ -248,7 +250,7 @@ impl Spot<'_> {
 
     fn truth(&self) -> Answers {
         let mut answers = Vec::new();
-        let mut left = Vec::new();
+        let mut left = vec![Kind::Number];
         if self.columns.boolean {
             answers.push(self.column('b')?);
         } else {
@@ -257,7 +259,7 @@ impl Spot<'_> {
         if self.columns.number {
             answers.push(converted(Conversion::NumberTruth, self.column('n')?)?);
         } else {
-            left.extend([Kind::Number, Kind::OddNumber]);
+            left.push(Kind::OddNumber);
         }
         answers.extend(self.elsewhere(&left)?);
         Some(answers)

@@ -42,7 +42,9 @@ impl LogSnapshot {
             }
             _ => PropertyCache::default(),
         };
-        Self { version, parts, properties, index: OnceLock::new() }
+        let known = before.and_then(|before| before.index.get());
+        let index = known.and_then(|known| known.changed(&parts));
+        Self { version, parts, properties, index: index.map_or_else(OnceLock::new, OnceLock::from) }
     }
 
     /// The bounds of all parts, made ready for pruning when they are first asked for.

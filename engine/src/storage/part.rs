@@ -1,13 +1,15 @@
 //! A part: one immutable Parquet file of the log, with what the log says about its contents.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, UInt64Array, new_empty_array};
+use arrow::compute::{concat, filter};
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column, Result as DfResult, ScalarValue};
+use datafusion::common::{Column, HashSet, Result as DfResult, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
@@ -239,7 +241,7 @@ fn timestamp_bound(text: &str, end: End) -> Option<i64> {
 pub(crate) struct PartIndex {
     pub(crate) parts: Vec<Arc<Part>>,
     /// By column; columns of which no bound is known have none.
-    bounds: HashMap<String, Bounds>,
+    bounds: BTreeMap<String, Bounds>,
     rows: ArrayRef,
 }
 
@@ -253,13 +255,35 @@ struct Bounds {
 
 impl PartIndex {
     pub(crate) fn new(parts: Vec<Arc<Part>>) -> Self {
-        let known = parts.iter().filter_map(|part| part.statistics.as_ref());
-        let names = known.flat_map(|known| known.ranges.keys().chain(known.nulls.keys()));
-        let names: BTreeSet<&String> = names.collect();
-        let bounds = names.into_iter().map(|name| (name.clone(), Bounds::new(&parts, name)));
-        let bounds = bounds.collect();
-        let rows: UInt64Array = parts.iter().map(|part| part.rows()).collect();
-        Self { rows: Arc::new(rows), bounds, parts }
+        let names = bounded(&parts).into_iter();
+        let bounds = names.map(|name| (name.clone(), Bounds::new(&parts, name))).collect();
+        Self { rows: rows(&parts), bounds, parts }
+    }
+
+    /// The index of other parts, made of what this one knows of those that stay; none where the
+    /// new ones have bounds of other columns.
+    pub(crate) fn changed(&self, parts: &BTreeMap<String, Arc<Part>>) -> Option<Self> {
+        let stays: Vec<bool> = self
+            .parts
+            .iter()
+            .map(|part| parts.get(&part.path).is_some_and(|found| Arc::ptr_eq(found, part)))
+            .collect();
+        let kept: Vec<_> = self.parts.iter().zip(&stays).filter(|(_, stays)| **stays).collect();
+        let paths: HashSet<&str> = kept.iter().map(|(part, _)| part.path.as_str()).collect();
+        let added = parts.values().filter(|part| !paths.contains(part.path.as_str()));
+        let added: Vec<_> = added.cloned().collect();
+        if bounded(&added).iter().any(|name| !self.bounds.contains_key(*name)) {
+            return None;
+        }
+        let parts = kept.iter().map(|(part, _)| *part).chain(&added).cloned().collect();
+        let stays = BooleanArray::from(stays);
+        let bounds = self.bounds.iter().map(|(name, bounds)| {
+            let bounds = bounds.joined(&stays, &Bounds::new(&added, name)).ok()?;
+            Some((name.clone(), bounds))
+        });
+        let bounds = bounds.collect::<Option<_>>()?;
+        let rows = joined(&self.rows, &stays, &rows(&added)).ok()?;
+        Some(Self { parts, bounds, rows })
     }
 
     /// The parts that may have rows for the predicate, which is over the table.
@@ -277,6 +301,9 @@ impl Bounds {
     fn new(parts: &[Arc<Part>], name: &str) -> Self {
         let side = |pick: fn(&Range) -> &Option<ScalarValue>| {
             let data_type = events_schema().field_with_name(name).ok()?.data_type();
+            if parts.is_empty() {
+                return Some(new_empty_array(data_type));
+            }
             let unknown = ScalarValue::try_new_null(data_type).ok()?;
             let values = parts.iter().map(|part| {
                 let bound = part.range(name).and_then(|range| pick(range).clone());
@@ -291,6 +318,37 @@ impl Bounds {
             nulls: Arc::new(nulls.collect::<UInt64Array>()),
         }
     }
+
+    /// Those of the parts that stay, and of others behind them.
+    fn joined(&self, stays: &BooleanArray, others: &Self) -> Result<Self, ArrowError> {
+        let side = |ours: &Option<ArrayRef>, others: &Option<ArrayRef>| match (ours, others) {
+            (Some(ours), Some(others)) => joined(ours, stays, others).map(Some),
+            _ => Ok(None),
+        };
+        Ok(Self {
+            min: side(&self.min, &others.min)?,
+            max: side(&self.max, &others.max)?,
+            nulls: joined(&self.nulls, stays, &others.nulls)?,
+        })
+    }
+}
+
+/// The columns of which parts know anything.
+fn bounded(parts: &[Arc<Part>]) -> BTreeSet<&String> {
+    let known = parts.iter().filter_map(|part| part.statistics.as_ref());
+    known.flat_map(|known| known.ranges.keys().chain(known.nulls.keys())).collect()
+}
+
+fn rows(parts: &[Arc<Part>]) -> ArrayRef {
+    Arc::new(parts.iter().map(|part| part.rows()).collect::<UInt64Array>())
+}
+
+fn joined(
+    ours: &ArrayRef,
+    stays: &BooleanArray,
+    others: &ArrayRef,
+) -> Result<ArrayRef, ArrowError> {
+    concat(&[filter(ours, stays)?.as_ref(), others.as_ref()])
 }
 
 impl PruningStatistics for PartIndex {
@@ -343,6 +401,43 @@ mod tests {
             nulls: BTreeMap::from([("event".to_owned(), 0)]),
         };
         assert_eq!(PartStatistics::from_json(&statistics.to_json()), Some(statistics));
+    }
+
+    #[test]
+    fn a_changed_index_is_the_one_of_its_parts() {
+        let part = |number: i64| {
+            let range = Range { min: time(number), max: time(number + 1) };
+            let statistics = PartStatistics {
+                rows: 3,
+                ranges: BTreeMap::from([("timestamp".to_owned(), range)]),
+                nulls: BTreeMap::from([("timestamp".to_owned(), 0)]),
+            };
+            let part = Part {
+                path: format!("{number}.parquet"),
+                size_bytes: 1,
+                modified_ms: 0,
+                sorted: true,
+                statistics: Some(statistics),
+                properties: None,
+            };
+            (part.path.clone(), Arc::new(part))
+        };
+        let old: BTreeMap<_, _> = (0..5).map(part).collect();
+        let index = PartIndex::new(old.values().cloned().collect());
+        let mut new = old.clone();
+        new.remove("1.parquet");
+        new.extend((7..9).map(part));
+        let changed = index.changed(&new).unwrap();
+        let paths: Vec<_> = changed.parts.iter().map(|part| part.path.as_str()).collect();
+        assert_eq!(paths, ["0", "2", "3", "4", "7", "8"].map(|n| format!("{n}.parquet")));
+        let anew = PartIndex::new(changed.parts.clone());
+        let column = Column::from_name("timestamp");
+        assert_eq!(&changed.min_values(&column), &anew.min_values(&column));
+        assert_eq!(&changed.max_values(&column), &anew.max_values(&column));
+        assert_eq!(&changed.null_counts(&column), &anew.null_counts(&column));
+        assert_eq!(&changed.row_counts(), &anew.row_counts());
+        let none = changed.changed(&BTreeMap::new()).unwrap();
+        assert_eq!(none.num_containers(), 0);
     }
 
     #[test]

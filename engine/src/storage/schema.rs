@@ -75,7 +75,11 @@ fn fields() -> Vec<Field> {
             "The person when the event was taken in.",
         )),
         hidden(optional("person_created_at", Type::utc(), "When the person was first seen.")),
-        hidden(required(DISTINCT_ID_HASH, Type::Int64, "XXH3 of distinct_id: the sort key.")),
+        hidden(required(
+            DISTINCT_ID_HASH,
+            Type::Int64,
+            "The first bits of the XXH3 of distinct_id: the sort key.",
+        )),
     ]);
     fields
 }
@@ -98,8 +102,9 @@ fn describe(field: Field, key: &str, value: &str) -> Field {
     field.with_metadata(metadata)
 }
 
-/// The hash by which a person's events are kept together: XXH3-64 of the bytes, as signed bits
-/// because Delta has no unsigned integers.
+/// The hash by which a person's events are kept together: the upper 24 bits of the XXH3-64 of the
+/// bytes, as signed bits because Delta has no unsigned integers. More bits would hardly keep more
+/// events together, and take twice the space and more.
 pub(crate) fn distinct_id_hash(distinct_id: &str) -> i64 {
-    twox_hash::XxHash3_64::oneshot(distinct_id.as_bytes()).cast_signed()
+    twox_hash::XxHash3_64::oneshot(distinct_id.as_bytes()).cast_signed() >> 40
 }

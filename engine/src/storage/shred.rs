@@ -5,17 +5,19 @@
 //!
 //! ```text
 //! <prefix>s__<path>  text      the strings at the path, unescaped; never ''
-//! <prefix>n__<path>  double    the numbers
+//! <prefix>n__<path>  double    the numbers; or decimal, where a sample has few digits
 //! <prefix>b__<path>  boolean   the booleans
 //! <prefix>rem_0F     text      an object with the other members whose keys hash to 0F
 //! ```
 //! What a column cannot give back as it was written (`1.0` is not the text of any float) stands
 //! in the remainder too, and the file's footer says under [`SHREDDED_KEY`] of which kinds such
-//! values are. Text that a column of events holds too is not stored again, see [`Twin`]. Members that hold an object or an array always stand in the remainder, whole; their
-//! members may have columns besides.
+//! values are. Text that a column of events holds too is not stored again, see [`Twin`]. Members
+//! that hold an object or an array always stand in the remainder, whole; their members may have
+//! columns besides. Of members that nobody asks for, see [`LEFT`], only the document has the value.
 
 mod choose;
 mod keys;
+mod number;
 mod twin;
 mod value;
 mod write;
@@ -38,8 +40,10 @@ pub(crate) const SHREDDED_KEY: &str = "hedgerow.shredded";
 const BUCKETS: u64 = 16;
 /// How the names of its columns go on after the prefix.
 const REMAINDER: &str = "rem_";
-/// Layouts written here. The first knew no twins.
-const VERSION: u32 = 2;
+/// Layouts written here. The first knew no twins, the second no decimals and nothing left.
+const VERSION: u32 = 3;
+/// Keys that stay in the document alone: receipts of delivery, different in every event.
+const LEFT: [&str; 1] = ["$insert_id"];
 
 /// The columns that hold documents, and what the names of their columns begin with.
 pub(crate) const DOCUMENTS: [(&str, &str); 2] =
@@ -57,6 +61,9 @@ pub(crate) struct Layout {
     paths: BTreeMap<String, Columns>,
     /// The keys in the remainder; none when they are too many to be listed.
     rest: Option<BTreeSet<String>>,
+    /// The keys of which only the documents have the values.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    left: BTreeSet<String>,
 }
 
 /// The columns of one path.
@@ -93,6 +100,8 @@ pub(crate) enum Place {
     Columns { path: String, columns: Columns, bucket: String },
     /// In the remainder.
     Bucket(String),
+    /// In the document alone.
+    Document,
     /// Nowhere.
     Absent,
 }
@@ -112,6 +121,7 @@ impl Layout {
     /// Where the objects and arrays under a key are: in the remainder, whole.
     pub(crate) fn remainder(&self, prefix: &str, key: &str) -> Place {
         match &self.rest {
+            _ if self.left.contains(key) => Place::Document,
             Some(rest) if !rest.contains(key) => Place::Absent,
             _ => Place::Bucket(bucket_column(prefix, bucket_of(key))),
         }
@@ -119,7 +129,7 @@ impl Layout {
 
     /// Of documents that have only these keys, without columns of their own.
     pub(crate) fn of_keys(keys: BTreeSet<String>) -> Self {
-        Self { version: VERSION, paths: BTreeMap::new(), rest: Some(keys) }
+        Self { version: VERSION, paths: BTreeMap::new(), rest: Some(keys), left: BTreeSet::new() }
     }
 
     /// False for a layout of a version that is not known here.

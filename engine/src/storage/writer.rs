@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{max, max_string_view, min, min_string_view};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch};
+use arrow::compute::{cast, max, max_string_view, min, min_string_view};
 use arrow::datatypes::{
     DataType, FieldRef, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
 };
@@ -25,7 +25,9 @@ use crate::storage::properties::{PropertyCounts, ValueCollector};
 use crate::storage::schema::{
     DISTINCT_ID_HASH, PROPERTIES, SORT_KEY, STATISTICS_COLUMNS, TIMESTAMP, UUID, events_schema,
 };
-use crate::storage::shred::{Choice, DOCUMENTS, Layouts, SHREDDED_KEY, Shredder};
+use crate::storage::shred::{
+    Choice, DOCUMENTS, Layouts, SHREDDED_KEY, Shredder, is_property_column,
+};
 
 /// The key that says how a file is laid out, in its footer and in the log.
 pub(crate) const LAYOUT_KEY: &str = "hedgerow.layout";
@@ -39,8 +41,12 @@ pub(crate) const PROPERTIES_KEY: &str = "hedgerow.properties";
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 256 << 20;
 const PAGE_ROWS: usize = 20_000;
+/// The columns of properties are small beside the documents: it costs little to pack them well.
+const SHREDDED_ZSTD_LEVEL: i32 = 6;
 /// Of fewer values in a sample nothing can be told.
-const SAMPLE_MIN: u64 = 64;
+const SAMPLE_MIN: usize = 64;
+/// A value must come so often for a dictionary of texts or doubles to pay.
+const REPEATS_MIN: f64 = 4.0;
 
 /// Writes one file.
 #[derive(Debug)]
@@ -74,8 +80,7 @@ impl PartWriter {
             }
             shredders.push((name, shredder));
         }
-        let unique = fields.iter().zip(&sampled).filter(|(_, column)| repeats_little(column, rows));
-        let properties = properties(unique.map(|(field, _)| field.name().as_str()));
+        let properties = properties(fields.iter().map(|f| f.name().as_str()).zip(&sampled), rows);
         // The Arrow schema is left out of the file: its view types are news to many readers.
         let options =
             ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
@@ -127,8 +132,11 @@ impl PartWriter {
     }
 }
 
-/// How a file is written in which these columns hold values that repeat little.
-fn properties<'a>(unique: impl Iterator<Item = &'a str>) -> WriterProperties {
+/// How a file of so many rows is written, by a sample of its columns.
+fn properties<'a>(
+    sampled: impl Iterator<Item = (&'a str, &'a ArrayRef)>,
+    rows: u64,
+) -> WriterProperties {
     let schema = events_schema();
     let sorting = SORT_KEY.iter().filter_map(|name| {
         let column_idx = i32::try_from(schema.index_of(name).ok()?).ok()?;
@@ -145,12 +153,23 @@ fn properties<'a>(unique: impl Iterator<Item = &'a str>) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorting.collect()))
         .set_key_value_metadata(Some(vec![layout]));
-    // A dictionary would cost time and space.
-    for name in unique.chain([PROPERTIES, UUID]) {
-        properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), false);
+    let shredded = Compression::ZSTD(ZstdLevel::try_new(SHREDDED_ZSTD_LEVEL).unwrap_or_default());
+    for (name, column) in sampled {
+        let path = ColumnPath::from(name);
+        if is_property_column(name) {
+            properties = properties
+                .set_column_compression(path.clone(), shredded)
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
+        }
+        if let Some(encoding) = better_than_dictionary(column, rows) {
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, encoding);
+        }
     }
     for name in [PROPERTIES, UUID] {
         properties = properties
+            .set_column_dictionary_enabled(ColumnPath::from(name), false)
             .set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk);
     }
     // Close to each other after sorting.
@@ -162,23 +181,64 @@ fn properties<'a>(unique: impl Iterator<Item = &'a str>) -> WriterProperties {
     properties.build()
 }
 
-/// True when at most every other value of a column comes again among `rows` rows, judged by some
-/// of them.
-fn repeats_little(sample: &ArrayRef, rows: u64) -> bool {
-    if !matches!(sample.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::Float64) {
-        return false;
-    }
+/// The encoding of a column of so many rows, where a dictionary would cost time and space; judged
+/// by some of its values.
+fn better_than_dictionary(sample: &ArrayRef, rows: u64) -> Option<Encoding> {
+    // What is hashed here: decimals are not, as they are.
+    let (hashed, bits) = match sample.data_type() {
+        DataType::Decimal32(..) => (cast(sample, &DataType::Float64).ok()?, Some(32.0)),
+        DataType::Decimal64(..) => (cast(sample, &DataType::Float64).ok()?, Some(64.0)),
+        DataType::Utf8 | DataType::Utf8View | DataType::Float64 => (Arc::clone(sample), None),
+        _ => return None,
+    };
     let mut hashes = vec![0; sample.len()];
-    if create_hashes([sample], &RandomState::default(), &mut hashes).is_err() {
-        return false;
-    }
+    create_hashes([&hashed], &RandomState::default(), &mut hashes).ok()?;
     let present = (0..sample.len()).filter(|row| sample.is_valid(*row));
     let distinct: HashSet<u64> = present.map(|row| hashes[row]).collect();
-    let values = (sample.len() - sample.null_count()) as u64;
-    let repeats = values - distinct.len() as u64;
-    // Were each value there twice, of so many pairs among all rows these would be in the sample.
-    let all_values = rows.max(1) * values / (sample.len() as u64).max(1);
-    values >= SAMPLE_MIN && repeats * 2 * all_values <= values * values
+    let sampled = sample.len() - sample.null_count();
+    if sampled < SAMPLE_MIN {
+        return None;
+    }
+    let repeats = (sampled - distinct.len()) as f64;
+    let sampled = sampled as f64;
+    let values = rows.max(1) as f64 * sampled / sample.len() as f64;
+    // Of the pairs among the sampled values one in so many is of equal ones.
+    let distinct = (sampled * sampled / (2.0 * repeats)).min(values);
+    match bits {
+        Some(bits) => {
+            let range = range(hashed.as_primitive(), sample.data_type())?;
+            let in_dictionary = distinct * bits + values * (distinct + 1.0).log2();
+            let apart = values * (range + 1.0).log2();
+            (apart < in_dictionary).then_some(Encoding::DELTA_BINARY_PACKED)
+        }
+        None if distinct * REPEATS_MIN < values => None,
+        None => Some(match have_same_length(sample) {
+            // Lengths that are all the same take no space there.
+            true => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            false => Encoding::PLAIN,
+        }),
+    }
+}
+
+/// How many steps of their scale lie between the least and the greatest of decimals.
+fn range(values: &Float64Array, decimal: &DataType) -> Option<f64> {
+    let (DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale)) = decimal else {
+        return None;
+    };
+    Some((max(values)? - min(values)?) * 10_f64.powi(i32::from(*scale)))
+}
+
+fn have_same_length(sample: &ArrayRef) -> bool {
+    match sample.data_type() {
+        DataType::Utf8 => all_equal(sample.as_string::<i32>().iter().flatten().map(str::len)),
+        DataType::Utf8View => all_equal(sample.as_string_view().iter().flatten().map(str::len)),
+        _ => false,
+    }
+}
+
+fn all_equal(mut lengths: impl Iterator<Item = usize>) -> bool {
+    let first = lengths.next();
+    lengths.all(|length| Some(length) == first)
 }
 
 fn add_statistics(statistics: &mut PartStatistics, batch: &RecordBatch) {

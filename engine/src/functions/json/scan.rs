@@ -54,6 +54,15 @@ pub fn is_too_deep(json: &str) -> bool {
 /// Hands over the members of an object: the key between its quotes, and the text of the value.
 /// False for anything but a well-formed object; some of its members may have been handed over.
 pub fn members<'j>(json: &'j str, member: &mut dyn FnMut(&'j str, &'j str)) -> bool {
+    each_member(json, 1, member)
+}
+
+/// The same for an object that wraps documents: each of its values may be as deep as a document.
+pub fn wrapped<'j>(json: &'j str, member: &mut dyn FnMut(&'j str, &'j str)) -> bool {
+    each_member(json, 0, member)
+}
+
+fn each_member<'j>(json: &'j str, depth: usize, member: &mut dyn FnMut(&'j str, &'j str)) -> bool {
     let mut scanner = Scanner::new(json);
     scanner.blank();
     if scanner.peek() != Some(b'{') {
@@ -61,7 +70,7 @@ pub fn members<'j>(json: &'j str, member: &mut dyn FnMut(&'j str, &'j str)) -> b
     }
     let complete = scanner.container(true, 0, &mut |scanner, key, _| {
         let start = scanner.at;
-        scanner.value(None, 1)?;
+        scanner.value(None, depth)?;
         member(key?, &json[start..scanner.at]);
         Some(())
     });

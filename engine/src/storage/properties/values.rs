@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::HashMap;
 use serde::{Deserialize, Serialize};
@@ -168,8 +169,9 @@ fn add_column(distinct: &mut Sketch, column: &ArrayRef) {
                 }
             }
         }
-        DataType::Float64 => {
-            for value in column.as_primitive::<Float64Type>().iter().flatten() {
+        DataType::Float64 | DataType::Decimal32(..) | DataType::Decimal64(..) => {
+            let Ok(numbers) = cast(column, &DataType::Float64) else { return };
+            for value in numbers.as_primitive::<Float64Type>().iter().flatten() {
                 distinct.add_bytes(&bytes(value));
             }
         }

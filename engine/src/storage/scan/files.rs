@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::physical_plan::parquet::{
     ParquetAccessPlan, ParquetFileMetrics, RowGroupAccessPlanFilter,
 };
 use datafusion::error::Result;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
+use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, Literal};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::simplifier::PhysicalExprSimplifier;
 use datafusion::physical_expr::utils::{collect_columns, conjunction, split_conjunction};
@@ -25,7 +27,7 @@ use crate::storage::adapt::{Adapter, Origins};
 use crate::storage::part::{Part, PartIndex};
 use crate::storage::scan::group::{FilePlan, GroupRows, Reading};
 use crate::storage::scan::lanes::Lane;
-use crate::storage::scan::open::OpenFile;
+use crate::storage::scan::open::{OpenFile, is_property_decimal};
 use crate::storage::schema::{TEAM_ID, events_schema};
 
 /// Plans files for one partition.
@@ -173,11 +175,11 @@ impl FilePlans {
             return Ok(all.row_group_indexes());
         }
         let pruning = PruningPredicateBuilder::new()
-            .with_file_schema(Arc::clone(&file.schema))
-            .try_build(conjunction(conditions.iter().cloned()))?;
+            .with_file_schema(Arc::clone(&file.stored))
+            .try_build(over_stored(conjunction(conditions.iter().cloned()), &file.stored)?)?;
         let mut filter = RowGroupAccessPlanFilter::new(all);
         filter.prune_by_statistics(
-            &file.schema,
+            &file.stored,
             file.footer.parquet_schema(),
             groups,
             &pruning,
@@ -188,6 +190,23 @@ impl FilePlans {
         self.reading.metrics.groups_pruned.add(groups.len() - kept.len());
         Ok(kept)
     }
+}
+
+/// The same expression over columns as they are stored: what it takes for doubles may be decimals.
+fn over_stored(expr: Arc<dyn PhysicalExpr>, stored: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+    let over_stored = expr.transform_up(|expr| {
+        let column = expr.downcast_ref::<Column>();
+        let is_decimal =
+            column.is_some_and(|column| is_property_decimal(stored.field(column.index())));
+        match is_decimal {
+            true => {
+                let double = CastExpr::new(expr, DataType::Float64, None);
+                Ok(Transformed::yes(Arc::new(double) as Arc<dyn PhysicalExpr>))
+            }
+            false => Ok(Transformed::no(expr)),
+        }
+    });
+    over_stored.data()
 }
 
 /// True for the constants false and NULL.

@@ -320,14 +320,17 @@ impl Columns<'_> {
     }
 }
 
-/// Dictionaries hold views of text, as all else does.
+/// Dictionaries hold views of text, as all else does, and numbers of properties are doubles.
 fn as_kept(column: ArrayRef) -> Result<ArrayRef> {
-    match column.as_dictionary_opt::<Int32Type>() {
-        Some(dictionary) => {
+    match column.data_type() {
+        DataType::Dictionary(..) => {
+            let dictionary = column.as_dictionary::<Int32Type>();
             let values = cast(dictionary.values(), &DataType::Utf8View)?;
             Ok(Arc::new(DictionaryArray::new(dictionary.keys().clone(), values)))
         }
-        None => Ok(column),
+        // No column of events has such a type.
+        DataType::Decimal32(..) | DataType::Decimal64(..) => Ok(cast(&column, &DataType::Float64)?),
+        _ => Ok(column),
     }
 }
 

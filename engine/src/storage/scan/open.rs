@@ -13,12 +13,12 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::basic::Encoding;
+use parquet::basic::{Encoding, Type as PhysicalType};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use crate::storage::part::Part;
-use crate::storage::shred::{Layouts, SHREDDED_KEY};
+use crate::storage::shred::{Layouts, SHREDDED_KEY, is_property_column};
 
 /// A file's footer, in the forms that scans need.
 #[derive(Debug)]
@@ -27,8 +27,10 @@ pub(crate) struct OpenFile {
     pub(super) location: Path,
     /// Reads text as dictionaries where the file has them throughout.
     pub(super) footer: ArrowReaderMetadata,
-    /// The columns as expressions see them: text as views.
+    /// The columns as expressions see them: text as views, numbers of properties as doubles.
     pub(super) schema: SchemaRef,
+    /// The same, but decimals as they are stored: what statistics speak of.
+    pub(super) stored: SchemaRef,
     pub(super) layouts: Arc<Layouts>,
 }
 
@@ -52,11 +54,17 @@ impl OpenFile {
         // What other tools embed of Arrow's types, such as dictionaries, is no news of the data.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options.clone())?;
-        let read_as = with_text(plain.schema(), |column| match is_dictionary(&metadata, column) {
-            true => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
-            false => DataType::Utf8View,
+        let stored = with_types(plain.schema(), |column, field| match field.data_type() {
+            DataType::Utf8 => Some(DataType::Utf8View),
+            _ => decimal(&metadata, column, field),
         });
-        let schema = with_text(plain.schema(), |_| DataType::Utf8View);
+        let read_as = with_types(&stored, |column, field| {
+            let is_text = *field.data_type() == DataType::Utf8View;
+            (is_text && is_dictionary(&metadata, column))
+                .then(|| DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))
+        });
+        let schema =
+            with_types(&stored, |_, field| is_property_decimal(field).then_some(DataType::Float64));
         let options = options.with_schema(read_as);
         let entries = metadata.file_metadata().key_value_metadata().into_iter().flatten();
         let layouts =
@@ -68,6 +76,7 @@ impl OpenFile {
             location,
             footer: ArrowReaderMetadata::try_new(metadata, options)?,
             schema,
+            stored,
             layouts: Arc::new(layouts),
         })
     }
@@ -79,26 +88,49 @@ impl OpenFile {
     }
 }
 
-/// The schema with other types for text.
-fn with_text(schema: &Schema, text: impl Fn(usize) -> DataType) -> SchemaRef {
+/// The schema with other types for some columns.
+fn with_types(schema: &Schema, other: impl Fn(usize, &Field) -> Option<DataType>) -> SchemaRef {
     let fields =
-        schema.fields().iter().enumerate().map(|(column, field)| match field.data_type() {
-            DataType::Utf8 => Arc::new(Field::clone(field).with_data_type(text(column))),
-            _ => Arc::clone(field),
+        schema.fields().iter().enumerate().map(|(column, field)| match other(column, field) {
+            Some(data_type) => Arc::new(Field::clone(field).with_data_type(data_type)),
+            None => Arc::clone(field),
         });
     Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
-/// True when every page of a column is encoded by a dictionary. The columns of a flat schema are
-/// numbered as the fields.
+/// The type of just the width in which a decimal of a property is stored.
+fn decimal(metadata: &ParquetMetaData, column: usize, field: &Field) -> Option<DataType> {
+    let DataType::Decimal128(precision, scale) = *field.data_type() else { return None };
+    if !is_property_column(field.name()) || !is_flat(metadata) {
+        return None;
+    }
+    match metadata.file_metadata().schema_descr().column(column).physical_type() {
+        PhysicalType::INT32 => Some(DataType::Decimal32(precision, scale)),
+        PhysicalType::INT64 => Some(DataType::Decimal64(precision, scale)),
+        _ => None,
+    }
+}
+
+/// True for the columns that hold numbers of properties as decimals.
+pub(super) fn is_property_decimal(stored: &Field) -> bool {
+    is_property_column(stored.name())
+        && matches!(stored.data_type(), DataType::Decimal32(..) | DataType::Decimal64(..))
+}
+
+/// True when columns are numbered as fields.
+fn is_flat(metadata: &ParquetMetaData) -> bool {
+    let schema = metadata.file_metadata().schema_descr();
+    schema.num_columns() == schema.root_schema().get_fields().len()
+}
+
+/// True when every page of a column is encoded by a dictionary.
 fn is_dictionary(metadata: &ParquetMetaData, column: usize) -> bool {
-    let flat = metadata.file_metadata().schema_descr().num_columns()
-        == metadata.file_metadata().schema().get_fields().len();
-    flat && metadata.row_groups().iter().all(|group| {
-        group.column(column).page_encoding_stats_mask().is_some_and(|mask| {
-            mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY)
+    is_flat(metadata)
+        && metadata.row_groups().iter().all(|group| {
+            group.column(column).page_encoding_stats_mask().is_some_and(|mask| {
+                mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY)
+            })
         })
-    })
 }
 
 /// Reads a file whose footer is known.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use datafusion::common::HashMap;
 
+use super::number::{Digits, NumberForm};
 use super::value::{Kind, kind_of};
-use super::{Columns, spell};
+use super::{LEFT, spell};
 use crate::functions::json::scan;
 
 /// Paths with columns in one file: each costs a little in the footer and for each row group.
@@ -27,6 +28,7 @@ struct Tally {
     text: usize,
     number: usize,
     boolean: usize,
+    digits: Digits,
 }
 
 impl Tally {
@@ -35,13 +37,13 @@ impl Tally {
     }
 
     /// The columns for these values.
-    fn columns(self) -> Columns {
+    fn chosen(self, path: String) -> Chosen {
         let pays = |count: usize| count * SHARE_MIN >= self.total() && count > 0;
-        Columns {
+        Chosen {
+            path,
             text: pays(self.text),
-            number: pays(self.number),
+            number: pays(self.number).then(|| self.digits.form()),
             boolean: pays(self.boolean),
-            ..Columns::default()
         }
     }
 }
@@ -73,8 +75,18 @@ pub(crate) struct Choice {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Node {
     pub(super) members: HashMap<Box<str>, usize>,
-    /// The path that ends here, spelled, and its columns.
-    pub(super) path: Option<(String, Columns)>,
+    /// The path that ends here.
+    pub(super) path: Option<Chosen>,
+}
+
+/// A path that gets columns, and which.
+#[derive(Debug, Clone)]
+pub(super) struct Chosen {
+    /// Spelled by [`spell`].
+    pub(super) path: String,
+    pub(super) text: bool,
+    pub(super) number: Option<NumberForm>,
+    pub(super) boolean: bool,
 }
 
 impl Choice {
@@ -94,12 +106,12 @@ impl Choice {
         candidates.truncate(PATHS_MAX);
         let mut choice = Self { nodes: vec![Node::default()] };
         for (path, tally) in candidates {
-            choice.add(&path, tally.columns());
+            choice.add(&path, tally);
         }
         choice
     }
 
-    fn add(&mut self, path: &[String], columns: Columns) {
+    fn add(&mut self, path: &[String], tally: Tally) {
         let mut at = 0;
         for key in path {
             at = match self.nodes[at].members.get(key.as_str()) {
@@ -112,7 +124,7 @@ impl Choice {
                 }
             };
         }
-        self.nodes[at].path = Some((spell(path.iter().map(String::as_str)), columns));
+        self.nodes[at].path = Some(tally.chosen(spell(path.iter().map(String::as_str))));
     }
 }
 
@@ -120,16 +132,22 @@ impl Choice {
 fn tally(document: &str, path: &mut Vec<String>, tallies: &mut Tallies) {
     for (key, raw) in scan::entries(document) {
         let Some(key) = key else { return };
+        if path.is_empty() && LEFT.contains(&key.as_ref()) {
+            continue;
+        }
         path.push(key.into_owned());
-        let mut count = |pick: fn(&mut Tally) -> &mut usize| {
+        let mut count = |count: &dyn Fn(&mut Tally)| {
             if let Some(tally) = tallies.at(path) {
-                *pick(tally) += 1;
+                count(tally);
             }
         };
         match kind_of(raw) {
-            Kind::Text => count(|tally| &mut tally.text),
-            Kind::Number | Kind::OddNumber => count(|tally| &mut tally.number),
-            Kind::Boolean => count(|tally| &mut tally.boolean),
+            Kind::Text => count(&|tally| tally.text += 1),
+            Kind::Number | Kind::OddNumber => count(&|tally| {
+                tally.number += 1;
+                tally.digits.note(raw);
+            }),
+            Kind::Boolean => count(&|tally| tally.boolean += 1),
             Kind::Container if path.len() < DEPTH_MAX && raw.starts_with('{') => {
                 tally(raw, path, tallies);
             }

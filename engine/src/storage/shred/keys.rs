@@ -3,8 +3,8 @@
 
 use datafusion::common::HashMap;
 
-use super::bucket_of;
 use super::choose::Node;
+use super::{LEFT, bucket_of};
 use crate::functions::json::scan;
 use crate::storage::properties::{PropertyCounts, Seen};
 
@@ -21,6 +21,8 @@ pub(super) struct Key {
     pub(super) has_columns: bool,
     pub(super) bucket: usize,
     pub(super) is_in_rest: bool,
+    /// Its values stay in the document alone.
+    pub(super) is_left: bool,
     seen: Seen,
     /// The key that followed the last time.
     next: usize,
@@ -111,6 +113,7 @@ impl Key {
             has_columns: node.is_some_and(|node| nodes[node].path.is_some()),
             bucket: bucket_of(&key),
             is_in_rest: false,
+            is_left: LEFT.contains(&key.as_ref()),
             seen: Seen::default(),
             next: 0,
             raw: raw.into(),

@@ -1,19 +1,20 @@
 //! Documents → columns.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, AsArray, BooleanBuilder, Float64Builder, RecordBatch,
-    StringBuilder, StringViewArray,
+    Array, ArrayBuilder, ArrayRef, AsArray, BooleanBuilder, RecordBatch, StringBuilder,
+    StringViewArray,
 };
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::HashSet;
 
-use super::choose::{Choice, Node};
+use super::choose::{Choice, Chosen, Node};
 use super::keys::{Key, Keys};
+use super::number::Numbers;
 use super::twin::{TWINS, Twin, apart};
 use super::value::{Kind, Kinds, kind_of};
 use super::{
@@ -41,6 +42,8 @@ pub(crate) struct Shredder {
     /// The members of the row at hand that belong into the remainder, by bucket.
     members: Vec<String>,
     rest: Rest,
+    /// Keys left in the documents.
+    left: BTreeSet<String>,
 }
 
 /// Keys in the remainder.
@@ -67,7 +70,7 @@ impl Rest {
 struct Leaf {
     path: String,
     text: Option<StringBuilder>,
-    number: Option<Float64Builder>,
+    number: Option<Numbers>,
     boolean: Option<BooleanBuilder>,
     elsewhere: Kinds,
     lost: Kinds,
@@ -106,6 +109,7 @@ impl Shredder {
             buckets: (0..buckets).map(|_| StringBuilder::new()).collect(),
             members: vec![String::new(); buckets],
             rest: Rest::default(),
+            left: BTreeSet::new(),
             keys: Keys::new(),
         }
     }
@@ -114,14 +118,13 @@ impl Shredder {
     pub(crate) fn fields(&self) -> Vec<Field> {
         let mut fields = Vec::new();
         for leaf in self.leaves.iter().flatten() {
-            let mut add = |wanted: bool, kind: char, ty: DataType| {
-                if wanted {
-                    fields.push(Field::new(column_name(self.prefix, kind, &leaf.path), ty, true));
-                }
+            let mut add = |kind: char, data_type: Option<DataType>| {
+                let name = column_name(self.prefix, kind, &leaf.path);
+                fields.extend(data_type.map(|data_type| Field::new(name, data_type, true)));
             };
-            add(leaf.text.is_some(), 's', DataType::Utf8);
-            add(leaf.number.is_some(), 'n', DataType::Float64);
-            add(leaf.boolean.is_some(), 'b', DataType::Boolean);
+            add('s', leaf.text.as_ref().map(|_| DataType::Utf8));
+            add('n', leaf.number.as_ref().map(Numbers::data_type));
+            add('b', leaf.boolean.as_ref().map(|_| DataType::Boolean));
         }
         let buckets = (0..self.buckets.len()).map(|bucket| bucket_column(self.prefix, bucket));
         fields.extend(buckets.map(|name| Field::new(name, DataType::Utf8, true)));
@@ -186,7 +189,7 @@ impl Shredder {
 
     /// Finds the members on chosen paths, and puts all others into the remainder.
     fn walk<'d>(&mut self, document: &'d str, found: &mut FoundMembers<'d>) {
-        let Self { choice, keys, members, rest, .. } = self;
+        let Self { choice, keys, members, rest, left, .. } = self;
         keys.restart();
         let complete = scan::members(document, &mut |raw_key, raw| {
             let mut other = None;
@@ -194,6 +197,13 @@ impl Shredder {
                 Some(key) => key,
                 None => other.insert(Key::new(raw_key, &choice.nodes)),
             };
+            if key.is_left {
+                if !key.is_in_rest {
+                    left.insert(scan::unescape(raw_key).into_owned());
+                    key.is_in_rest = true;
+                }
+                return;
+            }
             if !key.has_columns || raw.starts_with(['{', '[']) {
                 if !key.is_in_rest {
                     rest.insert(&scan::unescape(raw_key));
@@ -238,9 +248,13 @@ impl Shredder {
                 column.append_nulls(row - column.len());
                 column.append_value(content);
             }),
-            Kind::Number | Kind::OddNumber => leaf.number.as_mut().map(|column| {
-                column.append_nulls(row - column.len());
-                column.append_option(raw.parse().ok());
+            Kind::Number | Kind::OddNumber => leaf.number.as_mut().and_then(|column| {
+                let is_stored = column.store(row, raw);
+                if !is_stored {
+                    // Readers are told that the column lacks numbers, of whatever spelling.
+                    leaf.elsewhere.insert(Kind::Number);
+                }
+                is_stored.then_some(())
             }),
             Kind::Boolean => leaf.boolean.as_mut().map(|column| {
                 column.append_nulls(row - column.len());
@@ -280,8 +294,7 @@ impl Shredder {
                 arrays.push(Arc::new(column.finish()));
             }
             if let Some(column) = &mut leaf.number {
-                column.append_nulls(rows - column.len());
-                arrays.push(Arc::new(column.finish()));
+                arrays.push(column.finish(rows));
             }
             if let Some(column) = &mut leaf.boolean {
                 column.append_nulls(rows - column.len());
@@ -299,17 +312,17 @@ impl Shredder {
             leaves.map(|leaf| (leaf.path.clone(), leaf.columns())).collect();
         let Rest { keys, overflowed } = self.rest;
         let rest = (!overflowed).then(|| keys.into_iter().map(String::from).collect());
-        (Layout { version: VERSION, paths, rest }, self.keys.into_counts())
+        (Layout { version: VERSION, paths, rest, left: self.left }, self.keys.into_counts())
     }
 }
 
 impl Leaf {
-    fn new((path, columns): &(String, Columns)) -> Self {
+    fn new(chosen: &Chosen) -> Self {
         Self {
-            path: path.clone(),
-            text: columns.text.then(StringBuilder::new),
-            number: columns.number.then(Float64Builder::new),
-            boolean: columns.boolean.then(BooleanBuilder::new),
+            path: chosen.path.clone(),
+            text: chosen.text.then(StringBuilder::new),
+            number: chosen.number.map(Numbers::new),
+            boolean: chosen.boolean.then(BooleanBuilder::new),
             elsewhere: Kinds::default(),
             lost: Kinds::default(),
             is_top: false,
