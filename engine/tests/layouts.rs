@@ -8,6 +8,7 @@ mod foreign;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -450,13 +451,14 @@ async fn decimals_answer_like_the_documents() {
         assert_ne!(columns["elsewhere"].as_u64().unwrap() & (1 << 3), 0, "{footer}");
     }
     assert_eq!(footer["left"], serde_json::json!(["$insert_id"]));
-    let (stored, _) = without(&files(&mixed)[0], |_| false);
+    let file = File::open(&files(&mixed)[0]).unwrap();
+    let stored = Arc::clone(ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema());
     let types = ["n", "price", "at"].map(|path| {
-        let column = stored.column_by_name(&format!("__p_n__{path}")).unwrap();
+        let column = stored.field_with_name(&format!("__p_n__{path}")).unwrap();
         column.data_type().to_string()
     });
     assert_eq!(types, ["Decimal128(9, 0)", "Decimal128(9, 1)", "Decimal128(16, 2)"]);
-    assert!(stored.schema().fields().iter().all(|field| !field.name().contains("insert")));
+    assert!(stored.fields().iter().all(|field| !field.name().contains("insert")));
 
     let plain = plain(&events).await;
     let session = mixed.session(EngineOptions::default()).await;

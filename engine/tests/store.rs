@@ -21,15 +21,20 @@ async fn a_missing_folder_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn a_newer_format_is_refused() {
+async fn another_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::from(folder.path());
     EventStore::create(&location).await.unwrap();
-    std::fs::write(folder.path().join("hedgerow.json"), r#"{"version":2}"#).unwrap();
-    for outcome in [EventStore::open(&location).await, EventStore::create(&location).await] {
-        let error = outcome.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Storage);
-        assert!(error.message.ends_with("has format 2, and this Hedgerow reads 1"));
+    for (version, hint) in [(3, "Use the newer Hedgerow"), (1, "It was written before")] {
+        let format = format!(r#"{{"version":{version}}}"#);
+        std::fs::write(folder.path().join("hedgerow.json"), format).unwrap();
+        for outcome in [EventStore::open(&location).await, EventStore::create(&location).await] {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Storage);
+            let message = format!("has format {version}, and this Hedgerow reads 2");
+            assert!(error.message.ends_with(&message), "{}", error.message);
+            assert!(error.hint.unwrap().starts_with(hint));
+        }
     }
     std::fs::write(folder.path().join("hedgerow.json"), "damaged").unwrap();
     let error = EventStore::open(&location).await.unwrap_err();

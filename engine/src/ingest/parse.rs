@@ -213,6 +213,7 @@ fn json_reason(error: &serde_json::Error) -> Reason {
     // The library counts lines from the start of its own input, which is always one line.
     let text = error.to_string();
     let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    let message = message.replace("expected a map", "expected a JSON object");
     match error.column() {
         0 => Cow::Owned(format!("not a JSON object: {message}")),
         column => Cow::Owned(format!("not a JSON object: {message} at column {column}")),

@@ -41,6 +41,8 @@ pub(crate) const PROPERTIES_KEY: &str = "hedgerow.properties";
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 256 << 20;
 const PAGE_ROWS: usize = 20_000;
+/// Larger than others: documents are alike, and compress the better the more of them there are.
+const DOCUMENT_PAGE_BYTES: usize = 2 << 20;
 /// The columns of properties are small beside the documents: it costs little to pack them well.
 const SHREDDED_ZSTD_LEVEL: i32 = 6;
 /// Of fewer values in a sample nothing can be told.
@@ -170,7 +172,8 @@ fn properties<'a>(
     for name in [PROPERTIES, UUID] {
         properties = properties
             .set_column_dictionary_enabled(ColumnPath::from(name), false)
-            .set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk);
+            .set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk)
+            .set_column_data_page_size_limit(ColumnPath::from(name), DOCUMENT_PAGE_BYTES);
     }
     // Close to each other after sorting.
     for name in [TIMESTAMP, "created_at", DISTINCT_ID_HASH] {
@@ -208,7 +211,8 @@ fn better_than_dictionary(sample: &ArrayRef, rows: u64) -> Option<Encoding> {
         Some(bits) => {
             let range = range(hashed.as_primitive(), sample.data_type())?;
             let in_dictionary = distinct * bits + values * (distinct + 1.0).log2();
-            let apart = values * (range + 1.0).log2();
+            // A difference may be as large as the range, either way.
+            let apart = values * ((range + 1.0).log2() + 1.0);
             (apart < in_dictionary).then_some(Encoding::DELTA_BINARY_PACKED)
         }
         None if distinct * REPEATS_MIN < values => None,
