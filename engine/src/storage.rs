@@ -9,6 +9,7 @@ mod build;
 mod definitions;
 mod durable;
 mod guard;
+mod hot;
 mod location;
 mod log;
 mod maintain;
@@ -55,6 +56,7 @@ pub(crate) use crate::storage::definitions::{
     ViewDefinition,
 };
 pub(crate) use crate::storage::guard::{ScannedFor, check_project};
+pub(crate) use crate::storage::hot::{Hot, HotBatch, Position};
 pub(crate) use crate::storage::log::{Change, Outcome};
 pub(crate) use crate::storage::part::Part;
 pub(crate) use crate::storage::properties::PropertyValues;
@@ -80,15 +82,19 @@ pub struct EventStore {
     scan_url: ObjectStoreUrl,
     log: Arc<dyn TableLog>,
     cache: Arc<ScanCache>,
+    /// Events that are in the write-ahead log alone; none where nobody ingests.
+    hot: Arc<Hot>,
     /// The newest definitions seen, and the logs of users' tables.
     seen: Arc<definitions::Seen>,
     logs: Arc<tables::Logs>,
 }
 
-/// One pinned version of the log: a query reads exactly this.
+/// One pinned version of the log, and what came after it: a query reads exactly this.
 #[derive(Debug)]
 pub struct Snapshot {
     log: Arc<LogSnapshot>,
+    /// Not in the files of this version.
+    hot: Vec<Arc<HotBatch>>,
 }
 
 const FORMAT_FILE: &str = "hedgerow.json";
@@ -160,6 +166,7 @@ impl EventStore {
             scan_url,
             log: Arc::new(log),
             cache: Arc::new(ScanCache::new(CACHE_BYTES)),
+            hot: Arc::default(),
             seen: Arc::default(),
             logs: Arc::default(),
         })
@@ -188,12 +195,18 @@ impl EventStore {
         projects::create(self.store.as_ref(), name).await
     }
 
-    /// The newest version, found by reading only what the log gained since the last call.
+    /// The newest version, found by reading only what the log gained since the last call, and all
+    /// events acknowledged by now.
     ///
     /// # Errors
     /// `Storage` when the log cannot be read.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>> {
-        Ok(Arc::new(Snapshot { log: self.log.snapshot().await? }))
+        // In this order: what is moved into files in between is seen in both places, and read in
+        // the files.
+        let hot = self.hot.all();
+        let log = self.log.snapshot().await?;
+        let hot = hot.iter().filter(|batch| batch.position > log.flushed).cloned().collect();
+        Ok(Arc::new(Snapshot { log, hot }))
     }
 
     /// The `events` table of one project at one version. Queries over it find the files through
@@ -227,6 +240,11 @@ impl EventStore {
         changed: Definitions,
     ) -> Result<bool> {
         definitions::commit(self.store.as_ref(), &self.seen, project, base, changed).await
+    }
+
+    /// The events that are in no file yet.
+    pub(crate) fn hot(&self) -> &Hot {
+        &self.hot
     }
 
     /// The object store and the URL under which scans refer to it.
@@ -289,7 +307,17 @@ impl Snapshot {
 
     /// False when the log shows that the project has no events.
     pub fn may_have_events(&self, project: ProjectId) -> bool {
-        self.parts().any(|part| part.may_have(project))
+        self.parts().any(|part| part.may_have(project)) || self.hot_of(project).next().is_some()
+    }
+
+    /// The batches of a project that are not in files.
+    pub(crate) fn hot_of(&self, project: ProjectId) -> impl Iterator<Item = &Arc<HotBatch>> {
+        self.hot.iter().filter(move |batch| batch.project == project)
+    }
+
+    /// Records of the write-ahead log up to here are in the files.
+    pub(crate) fn flushed(&self) -> Position {
+        self.log.flushed
     }
 
     /// How many rows a project has; those of files shared with others or without statistics are
@@ -301,11 +329,15 @@ impl Snapshot {
 
     /// The properties that a project's events have.
     pub fn properties(&self, project: ProjectId) -> Arc<Properties> {
-        self.log.properties.of(project, || {
+        let mut properties = self.log.properties.of(project, || {
             let mut properties = Properties::default();
             self.parts().for_each(|part| properties.add(part, project));
             properties
-        })
+        });
+        for batch in self.hot_of(project) {
+            Arc::make_mut(&mut properties).add_counts(&batch.properties);
+        }
+        properties
     }
 
     /// What is known of the values under their keys, by key.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::error::Result;
+use crate::storage::hot::Position;
 use crate::storage::part::{Part, PartIndex};
 use crate::storage::{ProjectId, Properties};
 
@@ -23,6 +24,8 @@ pub(crate) struct LogSnapshot {
     pub(crate) version: Version,
     /// By path. A part that two snapshots share is the same allocation.
     pub(crate) parts: BTreeMap<String, Arc<Part>>,
+    /// Records of the write-ahead log up to here are in the parts.
+    pub(crate) flushed: Position,
     /// Computed when they are first asked for.
     pub(crate) properties: PropertyCache,
     index: OnceLock<PartIndex>,
@@ -33,6 +36,7 @@ impl LogSnapshot {
     pub(crate) fn new(
         version: Version,
         parts: BTreeMap<String, Arc<Part>>,
+        flushed: Position,
         before: Option<&Self>,
     ) -> Self {
         let properties = match before {
@@ -44,7 +48,7 @@ impl LogSnapshot {
         };
         let known = before.and_then(|before| before.index.get());
         let index = known.and_then(|known| known.changed(&parts));
-        Self { version, parts, properties, index: index.map_or_else(OnceLock::new, OnceLock::from) }
+        Self { version, parts, flushed, properties, index: index.map_or_else(OnceLock::new, OnceLock::from) }
     }
 
     /// The bounds of all parts, made ready for pruning when they are first asked for.
@@ -85,12 +89,14 @@ pub(crate) struct Change {
     pub(crate) adds: Vec<Part>,
     /// Files whose rows are all in `adds`.
     pub(crate) rewritten: Vec<Arc<Part>>,
+    /// With these files all records of the write-ahead log up to here are in the table.
+    pub(crate) flushed: Option<Position>,
 }
 
 impl Change {
     /// New rows.
     pub(crate) fn add(adds: Vec<Part>) -> Self {
-        Self { adds, rewritten: Vec::new() }
+        Self { adds, ..Self::default() }
     }
 }
 

@@ -241,6 +241,11 @@ impl Properties {
             self.silent += 1;
             return;
         };
+        self.add_counts(counts);
+    }
+
+    /// Adds what was counted of some events of the project.
+    pub(crate) fn add_counts(&mut self, counts: &PropertyCounts) {
         self.incomplete += usize::from(!counts.complete);
         for (key, seen) in &counts.keys {
             let total = match self.keys.get_mut(key) {

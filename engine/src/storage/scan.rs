@@ -7,6 +7,7 @@
 mod cache;
 mod files;
 mod group;
+mod hot;
 mod keys;
 mod lanes;
 mod metrics;
@@ -37,7 +38,7 @@ use crate::storage::scan::keys::with_keys;
 use crate::storage::schema::{
     DISTINCT_ID, DISTINCT_ID_HASH, TEAM_ID, distinct_id_hash, events_schema,
 };
-use crate::storage::{ProjectId, Snapshot};
+use crate::storage::{HotBatch, ProjectId, Snapshot};
 
 pub(crate) use crate::storage::scan::cache::ScanCache;
 pub(crate) use crate::storage::scan::metrics::PropertyOrigins;
@@ -87,6 +88,7 @@ impl TableProvider for EventsTable {
         // The filters themselves come down through the optimizer; this one exists only here.
         let hashes =
             hashes.map(|hashes| state.create_physical_expr(hashes, &schema)).transpose()?;
+        let hot: Vec<_> = self.snapshot.hot_of(self.project).cloned().collect();
         let all: Vec<usize> = (0..self.schema().fields().len()).collect();
         let projection = projection.unwrap_or(&all);
         Ok(DataSourceExec::from_data_source(EventsSource {
@@ -95,13 +97,14 @@ impl TableProvider for EventsTable {
             projection: ProjectionExprs::from_indices(projection, events_schema()),
             conditions: hashes.into_iter().collect(),
             limit,
-            statistics: Arc::new(statistics(&parts, self.project)),
+            statistics: Arc::new(statistics(&parts, &hot, self.project)),
             partitions: state.config().target_partitions(),
             store: Arc::clone(&self.store),
             cache: Arc::clone(&self.cache),
             metrics: ExecutionPlanMetricsSet::new(),
             origins: Arc::default(),
             parts,
+            hot,
         }))
     }
 }
@@ -134,12 +137,13 @@ fn is_distinct_id(expr: &Expr) -> bool {
     matches!(expr, Expr::Column(column) if column.name == DISTINCT_ID)
 }
 
-/// What the log knows of all parts together.
-fn statistics(parts: &[Arc<Part>], project: ProjectId) -> Statistics {
+/// What is known of all parts and batches together.
+fn statistics(parts: &[Arc<Part>], hot: &[Arc<HotBatch>], project: ProjectId) -> Statistics {
     let mut statistics = Statistics::new_unknown(events_schema());
     let rows: Option<u64> = parts.iter().map(|part| part.rows()).sum();
     if let Some(rows) = rows {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let rows = hot.iter().fold(rows, |rows, batch| rows.saturating_add(batch.rows.num_rows()));
         statistics.num_rows = match parts.iter().all(|part| part.is_only(project)) {
             true => Precision::Exact(rows),
             // Others have rows there too.

@@ -12,7 +12,7 @@ use chrono::{TimeDelta, Utc};
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{
     Action, Add, ArrayType, DataType as DeltaType, LogicalFileView, MapType, PrimitiveType, Remove,
-    StructField, StructType,
+    StructField, StructType, Transaction,
 };
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
@@ -27,6 +27,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::build::PART_BYTES;
+use crate::storage::hot::Position;
 use crate::storage::log::{Change, LogSnapshot, Outcome, TableLog, Version};
 use crate::storage::part::{Part, PartStatistics};
 use crate::storage::properties::PropertyCounts;
@@ -36,6 +37,8 @@ use crate::storage::writer::{LAYOUT_KEY, LAYOUT_VERSION, PROPERTIES_KEY};
 
 /// An import may be about to commit the files that it has written: they stay for so long.
 const UNCOMMITTED_KEEP: Duration = Duration::from_hours(24);
+/// The application whose transactions say how much of the write-ahead log is in the table.
+const WAL: &str = "hedgerow-wal";
 
 /// The log of one Delta table.
 #[derive(Debug)]
@@ -59,7 +62,10 @@ impl DeltaLog {
         let log = log_store(root, name)?;
         let mut table = DeltaTable::new(Arc::clone(&log));
         table.load().await.map_err(storage_error)?;
-        let snapshot = Arc::new(read_snapshot(&table, None)?);
+        let state = table.snapshot().map_err(storage_error)?;
+        let flushed = state.transaction_version(log.as_ref(), WAL).await.map_err(storage_error)?;
+        let flushed = flushed.map_or(0, i64::unsigned_abs);
+        let snapshot = Arc::new(read_snapshot(&table, flushed, None)?);
         Ok(Self { log, state: Mutex::new(State { table, snapshot }) })
     }
 
@@ -119,7 +125,13 @@ impl TableLog for DeltaLog {
         };
         let removes = change.rewritten.iter().map(|part| remove_action(part));
         let adds = change.adds.into_iter().map(|part| add_action(part, is_new));
-        let outcome = CommitBuilder::from(CommitProperties::default().with_max_retries(0))
+        let mut properties = CommitProperties::default().with_max_retries(0);
+        if let Some(flushed) = change.flushed {
+            let transaction = Transaction::new(WAL, flushed.cast_signed());
+            properties = properties.with_application_transaction(transaction);
+        }
+        let flushed = change.flushed.unwrap_or(state.snapshot.flushed);
+        let outcome = CommitBuilder::from(properties)
             .with_actions(removes.chain(adds).collect())
             .build(
                 Some(state.table.snapshot().map_err(storage_error)?),
@@ -129,7 +141,7 @@ impl TableLog for DeltaLog {
             .await;
         match outcome {
             Ok(done) => {
-                state.refresh().await?;
+                state.refresh_with(flushed).await?;
                 Ok(Outcome::Committed(done.version()))
             }
             Err(error) if is_conflict(&error) => {
@@ -137,7 +149,12 @@ impl TableLog for DeltaLog {
                 // are in the log then.
                 state.refresh().await?;
                 let ours = path.is_some_and(|path| state.snapshot.parts.contains_key(&path));
-                Ok(if ours { Outcome::Committed(state.snapshot.version) } else { Outcome::Moved })
+                if !ours {
+                    return Ok(Outcome::Moved);
+                }
+                state.snapshot =
+                    Arc::new(read_snapshot(&state.table, flushed, Some(&state.snapshot))?);
+                Ok(Outcome::Committed(state.snapshot.version))
             }
             Err(error) => Err(storage_error(error)),
         }
@@ -168,17 +185,26 @@ impl TableLog for DeltaLog {
 }
 
 impl State {
+    /// Others never flush: the position is the one that was known.
     async fn refresh(&mut self) -> Result<()> {
+        self.refresh_with(self.snapshot.flushed).await
+    }
+
+    async fn refresh_with(&mut self, flushed: Position) -> Result<()> {
         self.table.update_state().await.map_err(storage_error)?;
         if self.table.version() != Some(self.snapshot.version) {
-            self.snapshot = Arc::new(read_snapshot(&self.table, Some(&self.snapshot))?);
+            self.snapshot = Arc::new(read_snapshot(&self.table, flushed, Some(&self.snapshot))?);
         }
         Ok(())
     }
 }
 
 /// The file list; parts that the snapshot before already had are taken over from it.
-fn read_snapshot(table: &DeltaTable, before: Option<&LogSnapshot>) -> Result<LogSnapshot> {
+fn read_snapshot(
+    table: &DeltaTable,
+    flushed: Position,
+    before: Option<&LogSnapshot>,
+) -> Result<LogSnapshot> {
     let state = table.snapshot().map_err(storage_error)?;
     let mut parts = BTreeMap::new();
     for file in state.log_data().iter() {
@@ -190,7 +216,7 @@ fn read_snapshot(table: &DeltaTable, before: Option<&LogSnapshot>) -> Result<Log
         };
         parts.insert(path, part);
     }
-    Ok(LogSnapshot::new(state.version(), parts, before))
+    Ok(LogSnapshot::new(state.version(), parts, flushed, before))
 }
 
 fn read_part(file: &LogicalFileView) -> Result<Part> {

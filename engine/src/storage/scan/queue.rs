@@ -3,10 +3,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
+use crate::storage::HotBatch;
 use crate::storage::part::Part;
 use crate::storage::scan::files::Found;
 
@@ -22,6 +24,8 @@ pub(super) struct Queue {
 struct State {
     groups: VecDeque<(Found, usize)>,
     files: VecDeque<Arc<Part>>,
+    /// Rows in memory.
+    hot: VecDeque<RecordBatch>,
     /// Files being opened, which may bring more row groups.
     opening: usize,
     /// Partitions that take work from here.
@@ -32,15 +36,17 @@ pub(super) enum Work {
     /// To be opened; the row groups go to the second.
     File(Arc<Part>, Opening),
     Group(Found, usize),
+    Hot(RecordBatch),
 }
 
 impl Queue {
-    pub(super) fn new(parts: &[Arc<Part>]) -> Self {
+    pub(super) fn new(parts: &[Arc<Part>], hot: &[Arc<HotBatch>]) -> Self {
         let files = parts.iter().cloned().collect();
         Self {
             state: Mutex::new(State {
                 groups: VecDeque::new(),
                 files,
+                hot: hot.iter().flat_map(|batch| slices(&batch.rows)).collect(),
                 opening: 0,
                 partitions: HashSet::new(),
             }),
@@ -66,6 +72,9 @@ impl Queue {
             let opened = self.opened.notified();
             {
                 let mut state = self.state.lock();
+                if let Some(rows) = state.hot.pop_front() {
+                    return Some(Work::Hot(rows));
+                }
                 if let Some((found, group)) = state.groups.pop_front() {
                     return Some(Work::Group(found, group));
                 }
@@ -80,6 +89,13 @@ impl Queue {
             opened.await;
         }
     }
+}
+
+/// Rows in pieces that are worth a turn each.
+fn slices(rows: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    const ROWS: usize = 8192;
+    let starts = (0..rows.num_rows()).step_by(ROWS);
+    starts.map(|start| rows.slice(start, ROWS.min(rows.num_rows() - start)))
 }
 
 /// A file is being opened. Others wait for its row groups until this is dropped.

@@ -33,10 +33,11 @@ use crate::storage::part::Part;
 use crate::storage::scan::cache::ScanCache;
 use crate::storage::scan::files::FilePlans;
 use crate::storage::scan::group::{GroupRows, Reading};
+use crate::storage::scan::hot::HotRows;
 use crate::storage::scan::metrics::{PropertyOrigins, ScanMetrics};
 use crate::storage::scan::queue::{Queue, Work};
 use crate::storage::schema::{TIMESTAMP, events_schema};
-use crate::storage::{EVENTS_FOLDER, ProjectId};
+use crate::storage::{EVENTS_FOLDER, HotBatch, ProjectId};
 
 /// Reads the events of one project.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub(crate) struct EventsSource {
     pub(crate) project: ProjectId,
     /// Files that may have wanted rows, in the order in which they are read.
     pub(crate) parts: Vec<Arc<Part>>,
+    /// What is in no file yet.
+    pub(crate) hot: Vec<Arc<HotBatch>>,
     /// How many files the table has in this version.
     pub(crate) files_of_table: usize,
     /// The columns of the answer, over [`events_schema`].
@@ -130,17 +133,18 @@ impl DataSource for EventsSource {
         &self,
         _config: &ConfigOptions,
     ) -> Option<Arc<dyn std::any::Any + Send + Sync>> {
-        Some(Arc::new(Queue::new(&self.parts)))
+        Some(Arc::new(Queue::new(&self.parts, &self.hot)))
     }
 
     fn open_with_args(&self, args: OpenArgs) -> Result<SendableRecordBatchStream> {
         let queue = args.sibling_state.and_then(|state| state.downcast::<Queue>().ok());
         let schema = self.schema()?;
         let metrics = ScanMetrics::new(&self.metrics, args.partition, &self.origins);
-        let queue = queue.unwrap_or_else(|| Arc::new(Queue::new(&self.parts)));
+        let queue = queue.unwrap_or_else(|| Arc::new(Queue::new(&self.parts, &self.hot)));
         queue.join(args.partition)?;
         let files = self.files(metrics.clone(), args.context.session_config().batch_size())?;
-        let scan = Scan { queue, files, rows: None, metrics, left: self.limit };
+        let hot = HotRows::new(&self.conditions, &self.projection, Arc::clone(&schema));
+        let scan = Scan { queue, files, hot, rows: None, metrics, left: self.limit };
         let batches = stream::try_unfold(scan, |mut scan| async move {
             Ok(scan.next().await?.map(|batch| (batch, scan)))
         });
@@ -149,6 +153,10 @@ impl DataSource for EventsSource {
 
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "events, files={}/{}", self.parts.len(), self.files_of_table)?;
+        if !self.hot.is_empty() {
+            let rows: usize = self.hot.iter().map(|batch| batch.rows.num_rows()).sum();
+            write!(f, ", rows not in files={rows}")?;
+        }
         write!(f, ", projection=[{}]", self.projection)?;
         if !self.conditions.is_empty() {
             write!(f, ", predicate={}", conjunction(self.conditions.iter().cloned()))?;
@@ -291,6 +299,7 @@ fn repeats_work(inner: &ProjectionExprs, outer: &ProjectionExprs) -> Result<bool
 struct Scan {
     queue: Arc<Queue>,
     files: FilePlans,
+    hot: HotRows,
     rows: Option<GroupRows>,
     metrics: ScanMetrics,
     left: Option<usize>,
@@ -310,6 +319,12 @@ impl Scan {
             self.rows = None;
             match self.queue.take().await {
                 None => return Ok(None),
+                Some(Work::Hot(rows)) => {
+                    let answer = self.hot.answer(&rows)?;
+                    if answer.num_rows() > 0 {
+                        return Ok(Some(self.count(answer)));
+                    }
+                }
                 Some(Work::File(part, opening)) => {
                     if let Some((found, groups)) = self.files.find(&part).await? {
                         opening.add(&found, &groups);
