@@ -2,7 +2,7 @@
 //!
 //! A *record* is opaque bytes. A *frame* is a record with its number and checksums
 //! ([`frame`]). A *group* is the records of all callers who waited at the same time; it is made
-//! durable at once. A *segment* ([`local`], a file) is a header
+//! durable at once. A *segment* ([`local`], a file) or an *object* ([`objects`]) is a header
 //! ([`header`]) and frames.
 
 use std::fmt;
@@ -17,6 +17,7 @@ mod frame;
 mod group;
 mod header;
 pub(crate) mod local;
+pub(crate) mod objects;
 #[cfg(test)]
 mod testing;
 
