@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod catalog;
+mod crash_point;
 pub mod demo;
 pub mod editor;
 pub mod engine;
@@ -16,6 +17,8 @@ mod statement;
 pub mod storage;
 pub mod types;
 mod views;
+#[cfg_attr(not(test), expect(dead_code, reason = "ingest does not go through it yet"))]
+mod wal;
 
 pub use answer::{Done, Notice, ResultStream};
 pub use engine::{Engine, EngineOptions};

@@ -7,7 +7,7 @@
 mod adapt;
 mod build;
 mod definitions;
-mod durable;
+pub(crate) mod durable;
 mod guard;
 mod hot;
 mod location;

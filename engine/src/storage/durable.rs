@@ -91,7 +91,8 @@ fn stage(target: &FilePath) -> io::Result<(File, PathBuf)> {
     }
 }
 
-fn create_folder_durably(folder: &FilePath) -> io::Result<()> {
+/// Creates a folder and those above it, where they are missing.
+pub(crate) fn create_folder_durably(folder: &FilePath) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -104,7 +105,7 @@ fn create_folder_durably(folder: &FilePath) -> io::Result<()> {
 }
 
 /// Makes the names in a folder durable. Windows neither needs nor allows it.
-fn sync_folder(folder: &FilePath) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &FilePath) -> io::Result<()> {
     match cfg!(unix) {
         true => File::open(folder)?.sync_all(),
         false => Ok(()),
