@@ -4,6 +4,8 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use chrono::Utc;
 use datafusion::execution::SessionState;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
@@ -15,6 +17,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::execute::fill::Planner;
 use crate::execute::{leaves, order};
+use crate::ingest::{Appended, Ingest, IngestOptions, capture};
 use crate::session::{Session, SessionOptions};
 use crate::storage::{CACHE_BYTES, Definitions, EventStore, Location, ProjectId, default_workers};
 
@@ -50,6 +53,8 @@ impl Default for EngineOptions {
 pub struct Engine {
     /// None for an engine that answers only queries over constants.
     store: Option<EventStore>,
+    /// None for an engine that only reads.
+    ingest: Option<Ingest>,
     state: SessionState,
     export_folder: Option<PathBuf>,
     /// Always present; an Option so that it can be shut down when the engine is dropped.
@@ -64,7 +69,23 @@ impl Engine {
     pub async fn open(location: &Location, options: EngineOptions) -> Result<Arc<Self>> {
         let store = EventStore::open(location).await?;
         let store = store.with_cache_bytes(options.cache_bytes_max);
-        Self::assemble(Some(store), &options)
+        Self::assemble(Some(store), None, &options)
+    }
+
+    /// Opens the data folder at `location`, and takes events in. One process at a time can.
+    ///
+    /// # Errors
+    /// `Storage` when there is no data folder, it cannot be read or written, or another process
+    /// takes events in.
+    pub async fn open_for_ingest(
+        location: &Location,
+        options: EngineOptions,
+        ingest: IngestOptions,
+    ) -> Result<Arc<Self>> {
+        let store = EventStore::open(location).await?;
+        let store = store.with_cache_bytes(options.cache_bytes_max);
+        let ingest = Ingest::open(&store, location, ingest).await?;
+        Self::assemble(Some(store), Some(ingest), &options)
     }
 
     /// An engine without data: only system tables and table functions can be read.
@@ -72,10 +93,14 @@ impl Engine {
     /// # Errors
     /// `Internal` when no threads can be started.
     pub fn without_store(options: &EngineOptions) -> Result<Arc<Self>> {
-        Self::assemble(None, options)
+        Self::assemble(None, None, options)
     }
 
-    fn assemble(store: Option<EventStore>, options: &EngineOptions) -> Result<Arc<Self>> {
+    fn assemble(
+        store: Option<EventStore>,
+        ingest: Option<Ingest>,
+        options: &EngineOptions,
+    ) -> Result<Arc<Self>> {
         let pool = Arc::new(FairSpillPool::new(options.query_memory_bytes_max));
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
         if let Some(store) = &store {
@@ -105,6 +130,7 @@ impl Engine {
             .map_err(|error| Error::internal("cannot start query threads").caused_by(error))?;
         Ok(Arc::new(Self {
             store,
+            ingest,
             state,
             export_folder: options.export_folder.clone(),
             query_runtime: Some(query_runtime),
@@ -114,6 +140,30 @@ impl Engine {
     /// The store underneath, for import and upkeep.
     pub fn store(&self) -> Option<&EventStore> {
         self.store.as_ref()
+    }
+
+    /// Stores the events of a capture request in a project, which is created where it is new:
+    /// all of them or none. They are durable and in every query when this returns.
+    ///
+    /// # Errors
+    /// `InvalidInput` that names the event at fault; those of [`Ingest::append`]; `Unsupported`
+    /// when this engine only reads.
+    pub async fn capture(&self, project: &str, body: Bytes) -> Result<Appended> {
+        let (Some(store), Some(ingest)) = (&self.store, &self.ingest) else {
+            return Err(Error::unsupported("this server takes no events in"));
+        };
+        let project = store.create_project(project).await?;
+        let received_at = Utc::now();
+        let read = tokio::task::spawn_blocking(move || capture(project, &body, received_at));
+        let rows = read.await.map_err(|error| Error::internal(error.to_string()))??;
+        ingest.append(project, rows).await
+    }
+
+    /// Ends taking events in, once those at hand are durable.
+    pub async fn close(&self) {
+        if let Some(ingest) = &self.ingest {
+            ingest.close().await;
+        }
     }
 
     /// A session in one project. An engine without data has every project, all empty.

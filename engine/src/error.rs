@@ -86,6 +86,8 @@ pub enum ErrorKind {
     TooComplex,
     /// A memory limit was reached.
     OutOfMemory,
+    /// More events come in than can be written; the same request can succeed later.
+    Overloaded,
     /// The query was cancelled or timed out.
     Cancelled,
     /// The store cannot be read or written.

@@ -4,10 +4,12 @@
 //! sorts. Once all is read, files are built without duplicates. Everything an import adds becomes
 //! visible at once, with the one commit at its end.
 
+mod capture;
 mod chunk;
 mod event;
 mod parse;
 mod record;
+mod service;
 mod source;
 mod time;
 
@@ -34,7 +36,9 @@ use crate::storage::{
 };
 
 pub use crate::ingest::parse::Reject;
+pub(crate) use crate::ingest::capture::capture;
 pub use crate::ingest::record::{EventName, Mapping};
+pub use crate::ingest::service::{Appended, Ingest, IngestOptions};
 pub use crate::ingest::source::{Format, Source};
 
 /// How to import.

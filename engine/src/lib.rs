@@ -17,7 +17,6 @@ mod statement;
 pub mod storage;
 pub mod types;
 mod views;
-#[cfg_attr(not(test), expect(dead_code, reason = "ingest does not go through it yet"))]
 mod wal;
 
 pub use answer::{Done, Notice, ResultStream};

@@ -49,7 +49,8 @@ pub use crate::storage::schema::{COMMENT, HIDDEN, PROPERTY_TYPES, events_schema}
 
 pub(crate) use crate::storage::adapt::Origin;
 pub(crate) use crate::storage::build::{
-    BUFFER_BYTES, BuildOptions, BuiltParts, Sorter, column, default_workers, shares_events,
+    BUFFER_BYTES, BuildOptions, BuiltParts, Key, Sorter, column, default_workers, keys,
+    shares_events,
 };
 pub(crate) use crate::storage::definitions::{
     Definitions, TableColumn, TableDefinition, Version as DefinitionsVersion, ViewColumn,
@@ -240,6 +241,14 @@ impl EventStore {
         changed: Definitions,
     ) -> Result<bool> {
         definitions::commit(self.store.as_ref(), &self.seen, project, base, changed).await
+    }
+
+    /// Finds out how much of the write-ahead log is in files: who takes the log over must know.
+    ///
+    /// # Errors
+    /// `Storage` when the log of the table cannot be read.
+    pub(crate) async fn look_up_flushed(&self) -> Result<()> {
+        self.log.look_up_flushed().await
     }
 
     /// The events that are in no file yet.

@@ -37,6 +37,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidSetting => "22023",
         ErrorKind::TooComplex => "54001",
         ErrorKind::OutOfMemory => "53200",
+        ErrorKind::Overloaded => "53400",
         ErrorKind::Cancelled => "57014",
         ErrorKind::Storage => "58030",
         ErrorKind::InvalidInput => "22000",
@@ -74,7 +75,7 @@ pub fn grpc_code(kind: ErrorKind) -> Code {
         | ErrorKind::UnknownProject => Code::NotFound,
         ErrorKind::OutOfRange => Code::OutOfRange,
         ErrorKind::Unsupported => Code::Unimplemented,
-        ErrorKind::OutOfMemory => Code::ResourceExhausted,
+        ErrorKind::OutOfMemory | ErrorKind::Overloaded => Code::ResourceExhausted,
         ErrorKind::Cancelled => Code::Cancelled,
         ErrorKind::Storage => Code::Unavailable,
         ErrorKind::Internal => Code::Internal,
@@ -113,7 +114,7 @@ pub fn http_status(kind: ErrorKind) -> StatusCode {
         ErrorKind::UnknownProject => StatusCode::NOT_FOUND,
         ErrorKind::OutOfMemory => StatusCode::INSUFFICIENT_STORAGE,
         ErrorKind::Cancelled => StatusCode::REQUEST_TIMEOUT,
-        ErrorKind::Storage => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Storage | ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -108,8 +108,8 @@ impl Server {
         let Self { engine, lifecycle, pg, flight, http } = self;
         tokio::join!(
             PgServer::new(Arc::clone(&engine), lifecycle.clone()).serve(pg.listener),
-            FlightServer::new(engine, lifecycle.clone()).serve(flight.listener),
-            http::serve(lifecycle.clone(), http.listener),
+            FlightServer::new(Arc::clone(&engine), lifecycle.clone()).serve(flight.listener),
+            http::serve(engine, lifecycle.clone(), http.listener),
         );
         lifecycle.clients.close();
         lifecycle.clients.wait().await;

@@ -133,7 +133,7 @@ impl Worker<'_> {
     }
 
     fn record(&mut self, fields: &[Field<'_>]) -> Result<Result<(), Reason>> {
-        match read_event(fields, &self.parser.mapping) {
+        match read_event(fields, &self.parser.mapping, None) {
             Ok(event) => self.builder.append(&event).map(Ok),
             Err(reason) => Ok(Err(reason)),
         }
@@ -160,13 +160,13 @@ fn too_long() -> Reason {
 }
 
 /// What should be an event, with its own text.
-struct Record<'a> {
+pub(super) struct Record<'a> {
     text: &'a str,
-    fields: Result<Vec<Field<'a>>, Reason>,
+    pub(super) fields: Result<Vec<Field<'a>>, Reason>,
 }
 
 /// The events of a line: one object, an array of them, or the body of a capture request.
-fn records_of_line(line: &str) -> Result<Vec<Record<'_>>, Reason> {
+pub(super) fn records_of_line(line: &str) -> Result<Vec<Record<'_>>, Reason> {
     if line.starts_with('[') {
         return records_of_array(line);
     }

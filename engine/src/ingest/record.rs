@@ -142,11 +142,16 @@ fn unquote(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Turns the fields of a record into an event.
-pub(super) fn read_event<'a>(fields: &[Field<'a>], mapping: &Mapping) -> Result<Event<'a>, Reason> {
+/// Turns the fields of a record into an event. It happened when it was received, if that is known
+/// and it does not say.
+pub(super) fn read_event<'a>(
+    fields: &[Field<'a>],
+    mapping: &Mapping,
+    received_at: Option<i64>,
+) -> Result<Event<'a>, Reason> {
     let event = match mapping.is_foreign() {
         true => read_foreign(fields, mapping),
-        false => read_posthog(fields),
+        false => read_posthog(fields, received_at),
     }?;
     check_depth("properties", &event.properties)?;
     check_depth("person_properties", event.person_properties.as_deref().unwrap_or_default())?;
@@ -229,7 +234,10 @@ const ENVELOPE: [&str; 14] = [
     "type",
 ];
 
-fn read_posthog<'a>(fields: &[Field<'a>]) -> Result<Event<'a>, Reason> {
+fn read_posthog<'a>(
+    fields: &[Field<'a>],
+    received_at: Option<i64>,
+) -> Result<Event<'a>, Reason> {
     let mut event = Event { properties: Cow::Borrowed("{}"), ..Event::default() };
     let mut timestamp = None;
     let mut extra = Vec::new();
@@ -242,6 +250,7 @@ fn read_posthog<'a>(fields: &[Field<'a>]) -> Result<Event<'a>, Reason> {
             "uuid" => event.uuid = uuid_role(name, value)?,
             "event" => event.event = text_role(name, value)?,
             "distinct_id" | "$distinct_id" => event.distinct_id = text_role(name, value)?,
+            "timestamp" if value.is_absent() && received_at.is_some() => {}
             "timestamp" => timestamp = Some(time_role(name, value)?),
             "created_at" => event.created_at = optional_time_role(name, value)?,
             "elements_chain" => event.elements_chain = text_role(name, value)?,
@@ -272,7 +281,7 @@ fn read_posthog<'a>(fields: &[Field<'a>]) -> Result<Event<'a>, Reason> {
     }
     require(&event.event, "event")?;
     require(&event.distinct_id, "distinct_id")?;
-    event.timestamp = timestamp.ok_or_else(|| missing("timestamp"))?;
+    event.timestamp = timestamp.or(received_at).ok_or_else(|| missing("timestamp"))?;
     Ok(event)
 }
 

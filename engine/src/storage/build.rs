@@ -22,7 +22,7 @@ use crate::storage::build::write::{Built, CellWriter};
 use crate::storage::{EventStore, Part, ProjectId};
 
 pub(crate) use crate::storage::build::cells::thin_rows;
-pub(crate) use crate::storage::build::order::{Day, column, day_of};
+pub(crate) use crate::storage::build::order::{Day, Key, column, day_of, keys};
 pub(crate) use crate::storage::build::repeats::shares_events;
 pub(crate) use crate::storage::build::sorter::{Sorted, Sorter};
 pub(crate) use crate::storage::build::write::PART_BYTES;

@@ -15,6 +15,7 @@ use crate::functions::json::scan;
 use crate::storage::build::column;
 use crate::storage::properties::PropertyCounts;
 use crate::storage::{PROPERTIES, ProjectId};
+use crate::views::trimmed_batch;
 
 /// The position of a record in the write-ahead log.
 pub(crate) type Position = u64;
@@ -43,12 +44,14 @@ impl HotBatch {
                 properties.miss();
             }
         }
+        // Not what else came in the same buffers.
+        let rows = trimmed_batch(&rows)?;
         let bytes = rows.get_array_memory_size();
         Ok(Self { position, project, rows, properties, bytes })
     }
 }
 
-/// All batches, in the order of their positions.
+/// All batches, in the order of their positions. Many snapshots look, few batches come.
 #[derive(Debug, Default)]
 pub(crate) struct Hot(Mutex<Arc<Vec<Arc<HotBatch>>>>);
 
@@ -61,6 +64,11 @@ impl Hot {
     /// The batches at this moment.
     pub(crate) fn all(&self) -> Arc<Vec<Arc<HotBatch>>> {
         Arc::clone(&self.0.lock())
+    }
+
+    /// What they take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.lock().iter().map(|batch| batch.bytes).sum()
     }
 
     /// Forgets the batches up to a position: they are in files.

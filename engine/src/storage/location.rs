@@ -19,6 +19,19 @@ use crate::storage::durable::DurableFiles;
 #[derive(Debug, Clone)]
 pub struct Location(pub String);
 
+impl Location {
+    /// The folder; none for object stores.
+    ///
+    /// # Errors
+    /// `Storage` when the location cannot be understood.
+    pub(crate) fn folder(&self) -> Result<Option<PathBuf>> {
+        Ok(match parse(self)? {
+            Place::Folder(path) => Some(path),
+            Place::Remote(_) => None,
+        })
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

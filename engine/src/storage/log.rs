@@ -116,6 +116,10 @@ pub(crate) trait TableLog: std::fmt::Debug + Send + Sync {
     /// The newest version. Reads only what the log gained since the last call.
     async fn snapshot(&self) -> Result<Arc<LogSnapshot>>;
 
+    /// Looks up how much of the write-ahead log is in the table. Needed by who takes over the
+    /// write-ahead log; afterwards nobody else can change it.
+    async fn look_up_flushed(&self) -> Result<()>;
+
     /// Changes the files on top of `expected`, and only on top of that, as a whole.
     async fn commit(&self, expected: Version, change: Change) -> Result<Outcome>;
 

@@ -1,9 +1,11 @@
 //! `hedgerow server`.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use hedgerow_engine::ingest::IngestOptions;
 use hedgerow_engine::{Engine, Location};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +24,9 @@ pub(crate) struct Options {
     #[command(flatten)]
     #[serde(skip)]
     engine: EngineFlags,
+    /// Seconds after which events are moved from memory into files. Default: 10.
+    #[arg(long, value_name = "SECONDS", env = "HEDGEROW_FLUSH_SECONDS")]
+    flush_seconds: Option<f64>,
     /// Where the server listens.
     #[command(flatten)]
     pub listen: Listen,
@@ -52,7 +57,7 @@ impl Options {
     pub(crate) fn over(mut self, file: Self, engine: EngineFlags) -> Self {
         self.engine = self.engine.over(engine);
         self.listen = self.listen.over(file.listen);
-        fill!(self, file; data);
+        fill!(self, file; data, flush_seconds);
         self
     }
 }
@@ -82,7 +87,7 @@ impl Listen {
     /// When an address cannot be listened on.
     pub(crate) async fn serve(
         &self,
-        engine: std::sync::Arc<Engine>,
+        engine: Arc<Engine>,
         ready: impl FnOnce(&Server) -> io::Result<()>,
     ) -> Result<(), Failure> {
         let server = Server::bind(engine, &self.addresses()).await.map_err(Failure::new)?;
@@ -107,8 +112,16 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let Some(data) = options.data else {
         return Err(Failure::new("no data folder: give one with --data DIR|URL"));
     };
-    let engine = Engine::open(&Location(data), options.engine.options()).await?;
-    options.listen.serve(engine, print_addresses).await
+    let mut ingest = IngestOptions::default();
+    if let Some(seconds) = options.flush_seconds {
+        ingest.flush_after = Duration::try_from_secs_f64(seconds)
+            .map_err(|error| Failure::new(format!("--flush-seconds {seconds}: {error}")))?;
+    }
+    let engine =
+        Engine::open_for_ingest(&Location(data), options.engine.options(), ingest).await?;
+    let served = options.listen.serve(Arc::clone(&engine), print_addresses).await;
+    engine.close().await;
+    served
 }
 
 /// Where the server can be reached, with the ports it really got.

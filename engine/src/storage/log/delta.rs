@@ -62,9 +62,7 @@ impl DeltaLog {
         let log = log_store(root, name)?;
         let mut table = DeltaTable::new(Arc::clone(&log));
         table.load().await.map_err(storage_error)?;
-        let state = table.snapshot().map_err(storage_error)?;
-        let flushed = state.transaction_version(log.as_ref(), WAL).await.map_err(storage_error)?;
-        let flushed = flushed.map_or(0, i64::unsigned_abs);
+        let flushed = read_flushed(&table, &log).await?;
         let snapshot = Arc::new(read_snapshot(&table, flushed, None)?);
         Ok(Self { log, state: Mutex::new(State { table, snapshot }) })
     }
@@ -103,6 +101,15 @@ impl TableLog for DeltaLog {
         let mut state = self.state.lock().await;
         state.refresh().await?;
         Ok(Arc::clone(&state.snapshot))
+    }
+
+    async fn look_up_flushed(&self) -> Result<()> {
+        let mut state = self.state.lock().await;
+        state.refresh().await?;
+        let flushed = read_flushed(&state.table, &self.log).await?;
+        let snapshot = read_snapshot(&state.table, flushed, Some(&state.snapshot))?;
+        state.snapshot = Arc::new(snapshot);
+        Ok(())
     }
 
     async fn commit(&self, expected: Version, change: Change) -> Result<Outcome> {
@@ -197,6 +204,12 @@ impl State {
         }
         Ok(())
     }
+}
+
+async fn read_flushed(table: &DeltaTable, log: &LogStoreRef) -> Result<Position> {
+    let state = table.snapshot().map_err(storage_error)?;
+    let flushed = state.transaction_version(log.as_ref(), WAL).await.map_err(storage_error)?;
+    Ok(flushed.map_or(0, i64::unsigned_abs))
 }
 
 /// The file list; parts that the snapshot before already had are taken over from it.
