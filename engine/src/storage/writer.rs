@@ -40,7 +40,7 @@ pub(crate) const PROPERTIES_KEY: &str = "hedgerow.properties";
 /// runs.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 256 << 20;
-const PAGE_ROWS: usize = 20_000;
+const PAGE_ROWS: usize = 50_000;
 /// Larger than others: documents are alike, and compress the better the more of them there are.
 const DOCUMENT_PAGE_BYTES: usize = 2 << 20;
 /// The columns of properties are small beside the documents: it costs little to pack them well.
