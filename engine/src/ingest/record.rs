@@ -391,6 +391,9 @@ impl<'a> KnownProperties<'a> {
     fn of(object: &'a str) -> Self {
         let mut known = Self::default();
         scan::members(object, &mut |key, raw| {
+            if !key.starts_with(['$', 'd', '\\']) {
+                return;
+            }
             let slot = match scan::unescape(key).as_ref() {
                 "distinct_id" => &mut known.distinct_id,
                 "$session_id" => &mut known.session_id,

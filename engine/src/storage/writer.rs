@@ -40,11 +40,11 @@ pub(crate) const PROPERTIES_KEY: &str = "hedgerow.properties";
 /// runs.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 256 << 20;
-const PAGE_ROWS: usize = 20_000;
+const PAGE_ROWS: usize = 50_000;
 /// Larger than others: documents are alike, and compress the better the more of them there are.
 const DOCUMENT_PAGE_BYTES: usize = 2 << 20;
-/// The columns of properties are small beside the documents: it costs little to pack them well.
-const SHREDDED_ZSTD_LEVEL: i32 = 6;
+/// Texts of properties that hardly repeat, such as URLs, take the most space after the documents.
+const TEXT_ZSTD_LEVEL: i32 = 6;
 /// Of fewer values in a sample nothing can be told.
 const SAMPLE_MIN: usize = 64;
 /// A value must come so often for a dictionary of texts or doubles to pay.
@@ -155,15 +155,18 @@ fn properties<'a>(
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorting.collect()))
         .set_key_value_metadata(Some(vec![layout]));
-    let shredded = Compression::ZSTD(ZstdLevel::try_new(SHREDDED_ZSTD_LEVEL).unwrap_or_default());
+    let well_packed = Compression::ZSTD(ZstdLevel::try_new(TEXT_ZSTD_LEVEL).unwrap_or_default());
     for (name, column) in sampled {
         let path = ColumnPath::from(name);
-        if is_property_column(name) {
-            properties = properties
-                .set_column_compression(path.clone(), shredded)
-                .set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
+        let is_property = is_property_column(name);
+        if is_property {
+            properties =
+                properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
         }
         if let Some(encoding) = better_than_dictionary(column, rows) {
+            if is_property && column.data_type().is_string() {
+                properties = properties.set_column_compression(path.clone(), well_packed);
+            }
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, encoding);

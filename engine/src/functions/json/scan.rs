@@ -46,9 +46,9 @@ pub fn is_valid(json: &str) -> bool {
 
 /// True for text that would be well-formed if it were not so deep; other mistakes are not told apart.
 pub fn is_too_deep(json: &str) -> bool {
-    // Hardly any text has so many brackets at all.
-    let brackets = json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    brackets > DEPTH_MAX && !is_valid(json)
+    // Hardly any text has so many brackets at all, and each of them needs its counterpart.
+    let brackets = || json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    json.len() > 2 * DEPTH_MAX && brackets() > DEPTH_MAX && !is_valid(json)
 }
 
 /// Hands over the members of an object: the key between its quotes, and the text of the value.
@@ -348,7 +348,7 @@ fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     // The classic test for a byte below `limit` (at most 128): it may also flag bytes after a
-    // true one, never before, and the loop below looks again.
+    // true one, never before, so the first flag is right.
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
     let mut at = 0;
     for chunk in bytes.chunks_exact(8) {
@@ -356,8 +356,9 @@ fn plain_length(bytes: &[u8]) -> usize {
         let word = u64::from_le_bytes(eight);
         let quote = below(word ^ (ONES * u64::from(b'"')), 1);
         let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-        if (quote | backslash | below(word, 0x20)) != 0 {
-            break;
+        let special = quote | backslash | below(word, 0x20);
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
