@@ -35,8 +35,8 @@ use crate::storage::{
     Part, ProjectId, Snapshot, Sorter, UUID, column, default_workers, shares_events,
 };
 
-pub use crate::ingest::parse::Reject;
 pub(crate) use crate::ingest::capture::capture;
+pub use crate::ingest::parse::Reject;
 pub use crate::ingest::record::{EventName, Mapping};
 pub use crate::ingest::service::{Appended, Ingest, IngestOptions};
 pub use crate::ingest::source::{Format, Source};

@@ -234,10 +234,7 @@ const ENVELOPE: [&str; 14] = [
     "type",
 ];
 
-fn read_posthog<'a>(
-    fields: &[Field<'a>],
-    received_at: Option<i64>,
-) -> Result<Event<'a>, Reason> {
+fn read_posthog<'a>(fields: &[Field<'a>], received_at: Option<i64>) -> Result<Event<'a>, Reason> {
     let mut event = Event { properties: Cow::Borrowed("{}"), ..Event::default() };
     let mut timestamp = None;
     let mut extra = Vec::new();

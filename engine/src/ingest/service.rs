@@ -32,7 +32,7 @@ use crate::ingest::service::recent::Recent;
 use crate::storage::{EventStore, HotBatch, Location, ProjectId, events_schema};
 use crate::wal::local::{LocalOptions, LocalWal};
 use crate::wal::objects::{ObjectOptions, ObjectWal};
-use crate::wal::{Seq, Wal};
+use crate::wal::{Seq, Wal, WalStatus};
 
 /// How events are taken in.
 #[derive(Debug, Clone)]
@@ -198,16 +198,13 @@ async fn open_wal(store: &EventStore, location: &Location) -> Result<Arc<dyn Wal
     };
     // Whoever had it before may have flushed meanwhile.
     store.look_up_flushed().await?;
+    let WalStatus { epoch, first, last, bytes, segments, failed } = wal.status();
+    tracing::info!(epoch, %first, %last, bytes, segments, failed, "the write-ahead log is open");
     Ok(wal)
 }
 
 /// Reads what is in the log but in no file.
-async fn replay(
-    store: &EventStore,
-    wal: &dyn Wal,
-    after: Seq,
-    recent: &mut Recent,
-) -> Result<()> {
+async fn replay(store: &EventStore, wal: &dyn Wal, after: Seq, recent: &mut Recent) -> Result<()> {
     let mut records = wal.replay(after);
     while let Some((seq, bytes)) = records.try_next().await? {
         let mut batches = Vec::new();
@@ -256,7 +253,8 @@ impl Appender {
                 .unzip();
             let outcome = self.append(&rows).await;
             for (place, answer) in answers.into_iter().enumerate() {
-                let outcome = outcome.as_ref().map(|appended| appended[place]).map_err(Clone::clone);
+                let outcome =
+                    outcome.as_ref().map(|appended| appended[place]).map_err(Clone::clone);
                 // Whoever asked may be gone.
                 let _ = answer.send(outcome);
             }
@@ -290,9 +288,8 @@ impl Appender {
         for (project, rows) in &batches {
             self.recent.add(*project, rows)?;
         }
-        let batches = batches.into_iter().map(|(project, rows)| {
-            HotBatch::new(position, project, rows)
-        });
+        let batches =
+            batches.into_iter().map(|(project, rows)| HotBatch::new(position, project, rows));
         self.store.hot().add(batches.collect::<Result<Vec<_>>>()?);
         self.grown.notify_one();
         Ok(appended)

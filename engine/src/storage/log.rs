@@ -48,7 +48,13 @@ impl LogSnapshot {
         };
         let known = before.and_then(|before| before.index.get());
         let index = known.and_then(|known| known.changed(&parts));
-        Self { version, parts, flushed, properties, index: index.map_or_else(OnceLock::new, OnceLock::from) }
+        Self {
+            version,
+            parts,
+            flushed,
+            properties,
+            index: index.map_or_else(OnceLock::new, OnceLock::from),
+        }
     }
 
     /// The bounds of all parts, made ready for pruning when they are first asked for.

@@ -117,8 +117,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         ingest.flush_after = Duration::try_from_secs_f64(seconds)
             .map_err(|error| Failure::new(format!("--flush-seconds {seconds}: {error}")))?;
     }
-    let engine =
-        Engine::open_for_ingest(&Location(data), options.engine.options(), ingest).await?;
+    let engine = Engine::open_for_ingest(&Location(data), options.engine.options(), ingest).await?;
     let served = options.listen.serve(Arc::clone(&engine), print_addresses).await;
     engine.close().await;
     served

@@ -110,11 +110,7 @@ impl Flusher {
     }
 
     /// Files of these events, without those that the store has.
-    async fn build(
-        &self,
-        snapshot: &Snapshot,
-        batches: &[Arc<HotBatch>],
-    ) -> Result<Vec<Part>> {
+    async fn build(&self, snapshot: &Snapshot, batches: &[Arc<HotBatch>]) -> Result<Vec<Part>> {
         let mut by_project: BTreeMap<ProjectId, Vec<&HotBatch>> = BTreeMap::new();
         for batch in batches {
             by_project.entry(batch.project).or_default().push(batch);

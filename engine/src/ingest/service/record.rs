@@ -19,8 +19,7 @@ const VERSION: u8 = 1;
 pub(super) fn encode(batches: &[(ProjectId, RecordBatch)]) -> Result<Bytes> {
     let options =
         IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-    let mut writer =
-        StreamWriter::try_new_with_options(vec![VERSION], events_schema(), options)?;
+    let mut writer = StreamWriter::try_new_with_options(vec![VERSION], events_schema(), options)?;
     for (_, rows) in batches {
         writer.write(&trimmed_batch(rows)?)?;
     }
