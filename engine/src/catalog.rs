@@ -6,15 +6,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use hedgerow_parser::Span;
 use hedgerow_parser::ast::Ident;
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
+use crate::ingest::Ingest;
 use crate::storage::{Definitions, EventStore, ProjectId, Properties, Snapshot, ViewDefinition};
 use crate::types::property::PropertyType;
 
+mod computed;
+mod files;
+mod ingestion;
 pub(crate) mod made;
+mod mutations;
 mod properties;
 mod system;
 
@@ -62,7 +68,8 @@ pub fn is_hidden(field: &Field) -> bool {
 #[derive(Debug)]
 pub struct Catalog {
     tables: BTreeMap<String, Arc<Table>>,
-    properties: Option<(Arc<Snapshot>, ProjectId)>,
+    /// None without a store.
+    events: Option<(EventStore, Arc<Snapshot>, ProjectId)>,
     definitions: Arc<Definitions>,
 }
 
@@ -81,6 +88,9 @@ const RESERVED: &[&str] = &[
     "static_cohort_people",
 ];
 
+/// What `events` holds.
+const EVENTS: &str = "One row per event that the product sent.";
+
 /// The longest name of a view or table.
 const NAME_BYTES_MAX: usize = 128;
 
@@ -91,21 +101,27 @@ impl Catalog {
     /// `Storage` when a definition cannot be read.
     pub(crate) fn new(
         store: &EventStore,
+        ingest: Option<&Arc<Ingest>>,
         snapshot: &Arc<Snapshot>,
         project: ProjectId,
         definitions: &Arc<Definitions>,
     ) -> Result<Self> {
         let events = Table {
             name: "events".to_owned(),
-            doc: "One row per event that the product sent.",
+            doc: EVENTS,
             provider: store.events(snapshot, project),
         };
         let properties = properties::table(Arc::clone(snapshot), project, Arc::clone(definitions));
-        let mut tables: BTreeMap<String, Arc<Table>> = [events, properties]
-            .into_iter()
-            .chain(system::tables())
-            .map(|table| (table.name.clone(), Arc::new(table)))
-            .collect();
+        let mutations = mutations::table(store.clone(), project);
+        let files = files::table(store.clone(), Arc::clone(snapshot), project);
+        let ingestion = ingestion::table(ingest.cloned(), Arc::clone(snapshot), project);
+        let mut tables: BTreeMap<String, Arc<Table>> =
+            [events, properties, mutations, files, ingestion]
+                .into_iter()
+                .chain(system::options(definitions))
+                .chain(system::tables())
+                .map(|table| (table.name.clone(), Arc::new(table)))
+                .collect();
         for (name, definition) in &definitions.tables {
             let schema = made::schema(name, definition)?;
             let provider = store.table(project, name, &definition.folder, schema);
@@ -114,24 +130,49 @@ impl Catalog {
         }
         Ok(Self {
             tables,
-            properties: Some((Arc::clone(snapshot), project)),
+            events: Some((store.clone(), Arc::clone(snapshot), project)),
             definitions: Arc::clone(definitions),
         })
+    }
+
+    /// A table as it was at a time.
+    ///
+    /// # Errors
+    /// `Unsupported` for tables of which no versions are kept.
+    pub(crate) fn as_of(
+        &self,
+        table: &Table,
+        time: DateTime<Utc>,
+    ) -> Result<Arc<dyn TableProvider>> {
+        match &self.events {
+            Some((store, _, project)) if table.name == "events" => {
+                Ok(store.events_as_of(*project, time))
+            }
+            _ => Err(Error::unsupported(format!("{} has no earlier versions", table.name))
+                .hint("AS OF is for events.")),
+        }
+    }
+
+    /// The same, with other rows or columns of `events`.
+    pub(crate) fn with_events(mut self, provider: Arc<dyn TableProvider>) -> Self {
+        let events = Table { name: "events".to_owned(), doc: EVENTS, provider };
+        self.tables.insert(events.name.clone(), Arc::new(events));
+        self
     }
 
     /// A catalog without product tables, for queries over constants.
     pub fn without_store() -> Self {
         Self {
             tables: system::tables().into_iter().map(|t| (t.name.clone(), Arc::new(t))).collect(),
-            properties: None,
+            events: None,
             definitions: Arc::default(),
         }
     }
 
     /// What is known of the project's event properties.
     pub fn properties(&self) -> Arc<Properties> {
-        match &self.properties {
-            Some((snapshot, project)) => snapshot.properties(*project),
+        match &self.events {
+            Some((_, snapshot, project)) => snapshot.properties(*project),
             None => Arc::default(),
         }
     }

@@ -17,9 +17,11 @@ use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::execute::fill::Planner;
 use crate::execute::{leaves, order};
-use crate::ingest::{Appended, Ingest, IngestOptions, capture};
+use crate::ingest::{Appended, Filled, Ingest, IngestOptions, Load, Senders, capture};
 use crate::session::{Session, SessionOptions};
-use crate::storage::{CACHE_BYTES, Definitions, EventStore, Location, ProjectId, default_workers};
+use crate::storage::{
+    CACHE_BYTES, Definitions, EventStore, Location, ProjectId, Snapshot, default_workers,
+};
 
 /// Planning recurses over expressions as deep as the parser's limits allow.
 const QUERY_STACK_BYTES: usize = 16 << 20;
@@ -54,7 +56,7 @@ pub struct Engine {
     /// None for an engine that answers only queries over constants.
     store: Option<EventStore>,
     /// None for an engine that only reads.
-    ingest: Option<Ingest>,
+    ingest: Option<Arc<Ingest>>,
     state: SessionState,
     export_folder: Option<PathBuf>,
     /// Always present; an Option so that it can be shut down when the engine is dropped.
@@ -85,7 +87,7 @@ impl Engine {
         let store = EventStore::open(location).await?;
         let store = store.with_cache_bytes(options.cache_bytes_max);
         let ingest = Ingest::open(&store, location, ingest).await?;
-        Self::assemble(Some(store), Some(ingest), &options)
+        Self::assemble(Some(store), Some(Arc::new(ingest)), &options)
     }
 
     /// An engine without data: only system tables and table functions can be read.
@@ -98,7 +100,7 @@ impl Engine {
 
     fn assemble(
         store: Option<EventStore>,
-        ingest: Option<Ingest>,
+        ingest: Option<Arc<Ingest>>,
         options: &EngineOptions,
     ) -> Result<Arc<Self>> {
         let pool = Arc::new(FairSpillPool::new(options.query_memory_bytes_max));
@@ -142,21 +144,34 @@ impl Engine {
         self.store.as_ref()
     }
 
-    /// Stores the events of a capture request in a project, which is created where it is new:
-    /// all of them or none. They are durable and in every query when this returns.
+    /// Stores the events of a capture request: all of them or none. They are durable and in every
+    /// query when this returns.
     ///
     /// # Errors
-    /// `InvalidInput` that names the event at fault; those of [`Ingest::append`]; `Unsupported`
-    /// when this engine only reads.
-    pub async fn capture(&self, project: &str, body: Bytes) -> Result<Appended> {
-        let (Some(store), Some(ingest)) = (&self.store, &self.ingest) else {
+    /// `UnknownToken` for a sender who is none of `senders`; `InvalidInput` that names the event
+    /// at fault; those of [`Ingest::append`]; `Unsupported` when this engine only reads.
+    pub async fn capture(&self, senders: Arc<Senders>, body: Bytes) -> Result<Appended> {
+        let Some(ingest) = &self.ingest else {
             return Err(Error::unsupported("this server takes no events in"));
         };
-        let project = store.create_project(project).await?;
         let received_at = Utc::now();
-        let read = tokio::task::spawn_blocking(move || capture(project, &body, received_at));
-        let rows = read.await.map_err(|error| Error::internal(error.to_string()))??;
+        let read = tokio::task::spawn_blocking(move || capture(&senders, &body, received_at));
+        let (project, rows) = read.await.map_err(|error| Error::internal(error.to_string()))??;
         ingest.append(project, rows).await
+    }
+
+    /// Rows for the events of a project, of these columns: stored when the load is finished.
+    ///
+    /// # Errors
+    /// `NotAllowed` without a data folder.
+    pub(crate) fn load(&self, project: ProjectId, columns: Vec<Filled>) -> Result<Load> {
+        let Some(store) = &self.store else { return Err(no_store()) };
+        Ok(Load::new(store.clone(), self.ingest.clone(), project, columns))
+    }
+
+    /// True when events can be sent to it.
+    pub fn takes_events(&self) -> bool {
+        self.ingest.is_some()
     }
 
     /// Ends taking events in, once those at hand are durable.
@@ -189,6 +204,15 @@ impl Engine {
         }
     }
 
+    /// Moves all events that are acknowledged into files, where statements that change events find
+    /// them.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        match &self.ingest {
+            Some(ingest) => ingest.flush().await,
+            None => Ok(()),
+        }
+    }
+
     /// The tables of a project as they are now, with these views and tables of users.
     pub(crate) async fn catalog_with(
         &self,
@@ -196,9 +220,20 @@ impl Engine {
         definitions: &Arc<Definitions>,
     ) -> Result<Catalog> {
         match &self.store {
-            Some(store) => Catalog::new(store, &store.snapshot().await?, project, definitions),
+            Some(store) => self.catalog_at(store, &store.snapshot().await?, project, definitions),
             None => Ok(Catalog::without_store()),
         }
+    }
+
+    /// The tables of a project at a version.
+    pub(crate) fn catalog_at(
+        &self,
+        store: &EventStore,
+        snapshot: &Arc<Snapshot>,
+        project: ProjectId,
+        definitions: &Arc<Definitions>,
+    ) -> Result<Catalog> {
+        Catalog::new(store, self.ingest.as_ref(), snapshot, project, definitions)
     }
 
     /// The folder that COPY may write to.
@@ -222,14 +257,14 @@ impl Engine {
 
     /// Runs work on the query threads, so that planning never holds up the network. Dropping
     /// the future stops the work; a panic in it becomes an error.
-    pub(crate) async fn on_query_threads<T: Send + 'static>(
+    pub(crate) async fn on_query_threads<T: Send + 'static, E: From<Error> + Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
         let task = self.query_threads()?.spawn(work);
         match tokio_util::task::AbortOnDropHandle::new(task).await {
             Ok(result) => result,
-            Err(error) => Err(Error::internal(format!("planning stopped: {error}"))),
+            Err(error) => Err(Error::internal(format!("planning stopped: {error}")).into()),
         }
     }
 }
@@ -241,6 +276,12 @@ impl Drop for Engine {
             runtime.shutdown_background();
         }
     }
+}
+
+/// The error for writing without a place to write to.
+pub(crate) fn no_store() -> Error {
+    Error::new(ErrorKind::NotAllowed, "there is no data folder to write to")
+        .hint("Name one with --data.")
 }
 
 async fn find_project(store: &EventStore, name: &str) -> Result<ProjectId> {

@@ -60,6 +60,8 @@ pub enum ErrorKind {
     OutOfRange,
     /// Integer division by zero.
     DivisionByZero,
+    /// A row without a value that it must have.
+    Missing,
     /// A scalar subquery with more than one row.
     Cardinality,
     /// A view, table or file that is already there.
@@ -78,6 +80,8 @@ pub enum ErrorKind {
     Parameter,
     /// No such cohort or action.
     UnknownObject,
+    /// A sender without the token of a project.
+    UnknownToken,
     /// No such project.
     UnknownProject,
     /// A setting that does not exist, or a value it cannot take.

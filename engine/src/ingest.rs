@@ -6,7 +6,9 @@
 
 mod capture;
 mod chunk;
+mod columns;
 mod event;
+mod load;
 mod parse;
 mod record;
 mod service;
@@ -35,10 +37,15 @@ use crate::storage::{
     Part, ProjectId, Snapshot, Sorter, UUID, column, default_workers, shares_events,
 };
 
+pub use crate::ingest::capture::Senders;
 pub(crate) use crate::ingest::capture::capture;
+pub(crate) use crate::ingest::columns::Filled;
+pub use crate::ingest::columns::Refused;
+pub(crate) use crate::ingest::load::Load;
 pub use crate::ingest::parse::Reject;
 pub use crate::ingest::record::{EventName, Mapping};
 pub use crate::ingest::service::{Appended, Ingest, IngestOptions};
+pub(crate) use crate::ingest::service::{Counts, WAL_FOLDER, read_record};
 pub use crate::ingest::source::{Format, Source};
 
 /// How to import.
@@ -323,14 +330,9 @@ impl Commit<'_> {
     async fn run(mut self, sorter: Sorter) -> Result<u64> {
         let known = self.snapshot.parts().map(Arc::clone).collect();
         let BuiltParts { mut parts, mut duplicates } = self.build(sorter, known).await?;
-        let outcome = self.commit(&mut parts, &mut duplicates).await;
-        match outcome {
-            Ok(()) => Ok(duplicates),
-            Err(error) => {
-                self.store.discard_parts(&parts).await;
-                Err(error)
-            }
-        }
+        // After an error the commit may be there all the same: its files stay until upkeep knows.
+        self.commit(&mut parts, &mut duplicates).await?;
+        Ok(duplicates)
     }
 
     async fn commit(&mut self, parts: &mut Vec<Part>, duplicates: &mut u64) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lower::{self, Scene};
 use crate::settings::Settings;
-use crate::statement::{self, Analysis, Work, assign};
+use crate::statement::{self, Analysis, Loading, Work, assign};
 use crate::storage::ProjectId;
 use crate::types::Type;
 
@@ -123,6 +123,18 @@ impl Session {
         check_count(statement.params.len(), params.len())?;
         let params = statement.params.iter().cloned().zip(params).collect();
         self.run(Arc::clone(&statement.tree), params).await
+    }
+
+    /// Begins to load rows of a client into columns of `events`; no columns mean those of `*`.
+    ///
+    /// # Errors
+    /// `UnknownTable`, `UnknownColumn`, `Duplicate`; `Unsupported` for other tables, and for a
+    /// column that is computed; `NotAllowed` without a data folder.
+    pub async fn load(&self, table: &[ast::Ident], columns: &[ast::Ident]) -> Result<Loading> {
+        let work = self.work();
+        let (table, columns) = (table.to_vec(), columns.to_vec());
+        let begin = async move { statement::load(work, &table, &columns).await };
+        self.engine.on_query_threads(begin).await
     }
 
     async fn run(

@@ -10,22 +10,27 @@ use hedgerow_parser::ast::{self, StatementKind, TableContent};
 
 use crate::answer::{ResultStream, text_schema};
 use crate::catalog::Catalog;
-use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, Result};
+use crate::engine::{Engine, no_store};
+use crate::error::{Error, Result};
 use crate::execute::{self, Plan};
 use crate::lower::{self, Runnable, Scene, Task, Warning};
 use crate::settings::Settings;
-use crate::storage::{EventStore, ProjectId};
+use crate::storage::{EventStore, ProjectId, UUID};
 use crate::types::Type;
 
 pub(crate) mod assign;
 mod copy;
 mod definitions;
+mod delete;
+mod events;
 mod explain;
 mod property_types;
 mod show;
+mod table_options;
 mod tables;
 
+pub use events::Loading;
+pub(crate) use events::load;
 pub(crate) use show::relations;
 
 /// Values of `$1`, `$2`, … with their types.
@@ -50,10 +55,7 @@ impl Work {
 
     /// The store, for statements that write.
     fn store(&self) -> Result<&EventStore> {
-        self.engine.store().ok_or_else(|| {
-            Error::new(ErrorKind::NotAllowed, "there is no data folder to write to")
-                .hint("Name one with --data.")
-        })
+        self.engine.store().ok_or_else(no_store)
     }
 
     fn lower(&self, task: Task<'_>, catalog: &Catalog, params: Params) -> Result<Runnable> {
@@ -97,10 +99,21 @@ pub(crate) async fn run(
         StatementKind::AlterColumn { if_exists, table, column, ty } => {
             property_types::alter(work, *if_exists, table, column, ty.as_ref()).await
         }
+        StatementKind::AlterOptions { if_exists, table, options } => {
+            table_options::alter(work, *if_exists, table, options).await
+        }
         StatementKind::Insert { table, columns, source } => {
             tables::insert(work, table, columns, source, params).await
         }
+        StatementKind::Delete(delete) => {
+            Box::pin(delete::run(work, statement, delete, params)).await
+        }
         StatementKind::Copy(copy) => copy::run(work, copy, params).await,
+        StatementKind::CopyFrom(_) => {
+            Err(Error::unsupported("COPY … FROM STDIN is for the Postgres wire")
+                .at(statement.span)
+                .hint("Use psql, or a driver's copy; or import a file: hedgerow import."))
+        }
         StatementKind::Set { .. }
         | StatementKind::Reset(_)
         | StatementKind::Prepare { .. }
@@ -140,8 +153,16 @@ pub(crate) fn analyse(
             return of_task(Task::Query(query), Some(nothing()));
         }
         StatementKind::Insert { table, columns, source } => {
-            let (_, targets) = tables::targets(scene.catalog, table, columns)?;
+            let (_, targets) = tables::destination(scene.catalog, table, columns)?;
             return of_task(Task::Insert(source, &targets), Some(nothing()));
+        }
+        StatementKind::CopyFrom(ast::CopyFrom { table, columns, .. }) => {
+            events::loaded(scene.catalog, table, columns)?;
+            nothing()
+        }
+        StatementKind::Delete(delete) => {
+            let query = delete::query(scene.catalog, delete, &[UUID])?;
+            return of_task(Task::Query(&query), Some(nothing()));
         }
         StatementKind::CreateView { query, .. } => {
             lower::define(query, scene)?;
@@ -167,7 +188,10 @@ pub(crate) fn writes(statement: &ast::Statement) -> bool {
             | StatementKind::Drop { .. }
             | StatementKind::Rename { .. }
             | StatementKind::AlterColumn { .. }
+            | StatementKind::AlterOptions { .. }
             | StatementKind::Insert { .. }
+            | StatementKind::Delete(_)
+            | StatementKind::CopyFrom(_)
             | StatementKind::Copy(ast::Copy { target: ast::CopyTarget::File(..), .. })
     )
 }
@@ -187,11 +211,12 @@ pub(crate) fn word(statement: &ast::Statement) -> &'static str {
         StatementKind::Drop { kind: View, .. } => "DROP VIEW",
         StatementKind::Drop { kind: Table, .. } => "DROP TABLE",
         StatementKind::Rename { kind: View, .. } => "ALTER VIEW",
-        StatementKind::Rename { kind: Table, .. } | StatementKind::AlterColumn { .. } => {
-            "ALTER TABLE"
-        }
+        StatementKind::Rename { kind: Table, .. }
+        | StatementKind::AlterColumn { .. }
+        | StatementKind::AlterOptions { .. } => "ALTER TABLE",
         StatementKind::Insert { .. } => "INSERT",
-        StatementKind::Copy(_) => "COPY",
+        StatementKind::Delete(_) => "DELETE",
+        StatementKind::Copy(_) | StatementKind::CopyFrom(_) => "COPY",
         StatementKind::Prepare { .. } => "PREPARE",
         StatementKind::Deallocate(_) => "DEALLOCATE",
     }

@@ -5,30 +5,41 @@
 //! `definitions/` (the views and tables that users made) and `tables/` (the rows of those tables).
 
 mod adapt;
+mod as_of;
 mod build;
+mod copy;
 mod definitions;
+mod delete;
+mod deleted;
 pub(crate) mod durable;
 mod guard;
 mod hot;
+mod inspect;
 mod location;
 mod log;
 mod maintain;
+mod mutations;
 mod part;
 mod projects;
 mod properties;
 mod reader;
+mod retention;
 mod scan;
 mod schema;
 mod shred;
 mod tables;
+mod tokens;
+mod verify;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::physical_plan::metrics::Count;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
@@ -37,37 +48,44 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::location::{no_data_folder, open_root};
+use crate::storage::location::no_data_folder;
 use crate::storage::log::delta::DeltaLog;
 use crate::storage::log::{LogSnapshot, TableLog};
 use crate::storage::scan::{EventsTable, ScanCache};
 
+pub use crate::storage::inspect::{Contents, Files, ProjectFiles};
 pub use crate::storage::location::Location;
-pub use crate::storage::maintain::{Effort, MaintainOptions, MaintainReport};
+pub use crate::storage::maintain::{Effort, Form, MaintainOptions, MaintainReport};
 pub use crate::storage::properties::{Properties, Property, Seen};
 pub use crate::storage::schema::{COMMENT, HIDDEN, PROPERTY_TYPES, events_schema};
+pub use crate::storage::verify::{Finding, Remark};
 
 pub(crate) use crate::storage::adapt::Origin;
 pub(crate) use crate::storage::build::{
     BUFFER_BYTES, BuildOptions, BuiltParts, Key, Sorter, column, default_workers, keys,
     shares_events,
 };
+pub(crate) use crate::storage::copy::Copying;
 pub(crate) use crate::storage::definitions::{
     Definitions, TableColumn, TableDefinition, Version as DefinitionsVersion, ViewColumn,
     ViewDefinition,
 };
+pub(crate) use crate::storage::delete::Places;
 pub(crate) use crate::storage::guard::{ScannedFor, check_project};
 pub(crate) use crate::storage::hot::{Hot, HotBatch, Position};
+pub(crate) use crate::storage::location::{check_conditional_put, open_root};
 pub(crate) use crate::storage::log::{Change, Outcome};
+pub(crate) use crate::storage::mutations::Mutation;
 pub(crate) use crate::storage::part::Part;
 pub(crate) use crate::storage::properties::PropertyValues;
-pub(crate) use crate::storage::scan::{EventsSource, PropertyOrigins};
+pub(crate) use crate::storage::scan::{EventsSource, OpenFile, PropertyOrigins};
 pub(crate) use crate::storage::schema::{
-    DISTINCT_ID_HASH, EVENT, GROUP_COUNT, PROPERTIES, STATISTICS_COLUMNS, TEAM_ID, TIMESTAMP, UUID,
-    all_columns, distinct_id_hash,
+    CREATED_AT, DISTINCT_ID_HASH, EVENT, FILE, GROUP_COUNT, PROPERTIES, ROW, STATISTICS_COLUMNS,
+    TEAM_ID, TIMESTAMP, UUID, all_columns, distinct_id_hash,
 };
 pub(crate) use crate::storage::shred::{SHREDDED_KEY, is_property_column};
 pub(crate) use crate::storage::tables::stored;
+pub(crate) use crate::storage::verify::{Totals, note, problem};
 pub(crate) use crate::storage::writer::PartWriter;
 
 /// A project's number: HogQL's `team_id`. No scan can be built without one.
@@ -103,7 +121,7 @@ const FORMAT_FILE: &str = "hedgerow.json";
 const FORMAT_VERSION: u32 = 2;
 /// What scans keep in memory, unless told otherwise.
 pub(crate) const CACHE_BYTES: usize = 1 << 30;
-const EVENTS_FOLDER: &str = "events";
+pub(crate) const EVENTS_FOLDER: &str = "events";
 /// The data folder, wherever it is: what scans and the log call it.
 const ROOT_URL: &str = "hedgerow://data/";
 
@@ -125,9 +143,14 @@ impl EventStore {
     /// Opens a store, creating it where there is none.
     ///
     /// # Errors
-    /// `Storage` when it cannot be created or read, or a newer Hedgerow wrote it.
+    /// `Storage` when it cannot be created or read, a newer Hedgerow wrote it, or it would be new in
+    /// an object store without conditional put.
     pub async fn create(location: &Location) -> Result<Self> {
-        Self::create_in(open_root(location, true)?, location).await
+        let objects = open_root(location, true)?;
+        if location.folder()?.is_none() && read_format(objects.as_ref()).await?.is_none() {
+            check_conditional_put(objects.as_ref()).await?;
+        }
+        Self::create_in(objects, location).await
     }
 
     /// Opens an existing store whose data folder is the root of `objects`. Listings must come in
@@ -136,10 +159,7 @@ impl EventStore {
     /// # Errors
     /// As for [`EventStore::open`]; they call the store by `location`.
     pub async fn open_in(objects: Arc<dyn ObjectStore>, location: &Location) -> Result<Self> {
-        match read_format(objects.as_ref()).await? {
-            Some(format) => check_format(&format, location)?,
-            None => return Err(no_data_folder(location)),
-        }
+        check_folder(objects.as_ref(), location).await?;
         let log = DeltaLog::open(&objects, EVENTS_FOLDER).await?;
         Self::assemble(objects, log)
     }
@@ -196,6 +216,23 @@ impl EventStore {
         projects::create(self.store.as_ref(), name).await
     }
 
+    /// The tokens with which senders name projects.
+    ///
+    /// # Errors
+    /// `Storage` when they cannot be read.
+    pub async fn tokens(&self) -> Result<HashMap<String, ProjectId>> {
+        tokens::list(self.store.as_ref()).await
+    }
+
+    /// Gives a project a token, for good.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for one that is empty, too long or has strange characters;
+    /// `AlreadyExists` when another project has it; `Storage`.
+    pub async fn add_token(&self, token: &str, project: ProjectId) -> Result<()> {
+        tokens::add(self.store.as_ref(), token, project).await
+    }
+
     /// The newest version, found by reading only what the log gained since the last call, and all
     /// events acknowledged by now.
     ///
@@ -218,7 +255,28 @@ impl EventStore {
             snapshot: Arc::clone(snapshot),
             store: Arc::clone(&self.store),
             cache: Arc::clone(&self.cache),
+            placed: false,
         })
+    }
+
+    /// The same with the columns of [`placed_schema`], for events in files.
+    pub(crate) fn placed_events(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        project: ProjectId,
+    ) -> Arc<dyn TableProvider> {
+        Arc::new(EventsTable {
+            project,
+            snapshot: Arc::clone(snapshot),
+            store: Arc::clone(&self.store),
+            cache: Arc::clone(&self.cache),
+            placed: true,
+        })
+    }
+
+    /// A file with its footer.
+    pub(crate) async fn open_part(&self, part: &Part) -> Result<Arc<OpenFile>> {
+        Ok(OpenFile::cached(&self.cache, &self.store, part, &Count::new()).await?)
     }
 
     /// The newest version of a project's views and tables.
@@ -243,12 +301,21 @@ impl EventStore {
         definitions::commit(self.store.as_ref(), &self.seen, project, base, changed).await
     }
 
-    /// Finds out how much of the write-ahead log is in files: who takes the log over must know.
+    /// True when there is something like a store, if perhaps a damaged one, at `location`.
     ///
     /// # Errors
-    /// `Storage` when the log of the table cannot be read.
-    pub(crate) async fn look_up_flushed(&self) -> Result<()> {
-        self.log.look_up_flushed().await
+    /// `Storage` when nothing can be read there, or another version wrote it.
+    pub(crate) async fn exists(location: &Location) -> Result<bool> {
+        let root = open_root(location, false)?;
+        let Some(bytes) = fetch_format(root.as_ref()).await? else { return Ok(false) };
+        // Of a file that cannot be read, whoever opens the store tells.
+        parse_format(&bytes).map_or(Ok(()), |format| check_format(&format, location))?;
+        Ok(true)
+    }
+
+    /// How many deletions of events this process knows of: of others when it looks at the log.
+    pub(crate) fn deletions(&self) -> u64 {
+        self.log.deletions()
     }
 
     /// The events that are in no file yet.
@@ -271,9 +338,12 @@ impl EventStore {
             sorted: true,
             statistics: Some(statistics),
             properties: Some(Arc::new(properties)),
+            checksum: Some(crc32c::crc32c(&bytes)),
+            deleted: None,
             path,
         };
-        self.store.put_opts(&part.location()?, bytes.into(), PutMode::Create.into()).await?;
+        // Nobody else has the name, so that the store may send it again.
+        self.store.put(&part.location()?, bytes.into()).await?;
         Ok(part)
     }
 
@@ -288,7 +358,7 @@ impl EventStore {
 
     /// Deletes parts that were never committed. Should that fail, they stay as files that nobody
     /// sees.
-    pub(crate) async fn discard_parts(&self, parts: &[Part]) {
+    pub(crate) async fn discard_parts(&self, parts: impl IntoIterator<Item = &Part>) {
         for part in parts {
             if let Ok(location) = part.location()
                 && let Err(error) = self.store.delete(&location).await
@@ -302,6 +372,26 @@ impl EventStore {
     pub(crate) async fn commit(&self, snapshot: &Snapshot, change: Change) -> Result<Outcome> {
         self.log.commit(snapshot.log.version, change).await
     }
+
+    /// The same, whatever others add meanwhile; false when the files that it is about are others
+    /// by now. Nothing has changed then.
+    async fn change_parts(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        parts: &[Arc<Part>],
+        change: &Change,
+    ) -> Result<bool> {
+        let mut snapshot = Arc::clone(snapshot);
+        loop {
+            if let Outcome::Committed(_) = self.commit(&snapshot, change.clone()).await? {
+                return Ok(true);
+            }
+            snapshot = self.snapshot().await?;
+            if !parts.iter().all(|part| snapshot.has(part)) {
+                return Ok(false);
+            }
+        }
+    }
 }
 
 impl Snapshot {
@@ -310,13 +400,19 @@ impl Snapshot {
         self.log.parts.values()
     }
 
+    /// True when the file is there, with the same rows.
     fn has(&self, part: &Part) -> bool {
-        self.log.parts.contains_key(&part.path)
+        self.log.parts.get(&part.path).is_some_and(|found| found.deleted == part.deleted)
     }
 
     /// False when the log shows that the project has no events.
     pub fn may_have_events(&self, project: ProjectId) -> bool {
         self.parts().any(|part| part.may_have(project)) || self.hot_of(project).next().is_some()
+    }
+
+    /// The batches that are not in files.
+    pub(crate) fn hot(&self) -> &[Arc<HotBatch>] {
+        &self.hot
     }
 
     /// The batches of a project that are not in files.
@@ -364,17 +460,31 @@ fn root_url() -> Result<Url> {
     Url::parse(ROOT_URL).map_err(|error| Error::internal(error.to_string()))
 }
 
+/// Refuses what is no data folder of this version.
+async fn check_folder(root: &dyn ObjectStore, location: &Location) -> Result<()> {
+    match read_format(root).await? {
+        Some(format) => check_format(&format, location),
+        None => Err(no_data_folder(location)),
+    }
+}
+
 async fn read_format(root: &dyn ObjectStore) -> Result<Option<Format>> {
+    fetch_format(root).await?.as_ref().map(parse_format).transpose()
+}
+
+/// The format file; none where there is no store.
+async fn fetch_format(root: &dyn ObjectStore) -> Result<Option<Bytes>> {
     match root.get(&Path::from(FORMAT_FILE)).await {
-        Ok(file) => {
-            let format = serde_json::from_slice(&file.bytes().await?).map_err(|error| {
-                Error::new(ErrorKind::Storage, format!("{FORMAT_FILE} is damaged")).caused_by(error)
-            })?;
-            Ok(Some(format))
-        }
+        Ok(file) => Ok(Some(file.bytes().await?)),
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+fn parse_format(bytes: &Bytes) -> Result<Format> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Error::new(ErrorKind::Storage, format!("{FORMAT_FILE} is damaged")).caused_by(error)
+    })
 }
 
 /// Writes the format file, unless somebody else has.

@@ -100,6 +100,40 @@ pub(crate) struct WalStatus {
     pub(crate) failed: Option<String>,
 }
 
+/// What a look at a log shows that does not open it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// True while a process has it open; none where nobody can know, as in object stores.
+    pub(crate) is_open: Option<bool>,
+    /// How many times the log was opened.
+    pub(crate) epoch: u64,
+    /// The last record that there was.
+    pub(crate) last: Seq,
+    /// Size in the file system or store.
+    pub(crate) bytes: u64,
+    /// Number of segments, or of objects that hold records.
+    pub(crate) segments: usize,
+}
+
+/// What is come upon when a log is read without opening it.
+#[derive(Debug)]
+pub(crate) enum Sight {
+    Record(Seq, Bytes),
+    /// A name, and how many bytes of a write that was never acknowledged stand at its end.
+    CutOff(String, usize),
+    /// What would keep the log from being opened.
+    Damage(Error),
+}
+
+/// How reading a log without opening it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// All was read.
+    Whole,
+    /// A process has it open, and changes it: what was seen says nothing.
+    InUse,
+}
+
 /// Bytes that are not what was written there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Damage {

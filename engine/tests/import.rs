@@ -142,6 +142,34 @@ async fn shapes_of_senders_are_understood() {
 }
 
 #[tokio::test]
+async fn of_fields_that_come_twice_the_last_counts() {
+    let fixture = Fixture::new().await;
+    let two = r#""properties":{"$session_id":"two"}"#;
+    let one = two.replace("two", "one");
+    let as_text = r#""properties":"{\"$session_id\":\"two\"}""#;
+    let escaped = two.replace("prop", r"pr\u006fp");
+    let fields = [
+        two.to_owned(),
+        format!("{one},{two}"),
+        escaped.clone(),
+        format!("{one},{escaped}"),
+        as_text.to_owned(),
+        format!("{one},{as_text}"),
+        format!("{two},\"$session_id\":null"),
+        r#""properties":{"$session_id":"one","$session_id":"two"}"#.to_owned(),
+        r#""properties":{"nested":{"$session_id":"one"},"$session_\u0069d":"two"}"#.to_owned(),
+    ];
+    let line = |fields: &String| {
+        format!(r#"{{"event":"a","distinct_id":"d","timestamp":"2024-01-01",{fields}}}"#)
+    };
+    let lines: Vec<_> = fields.iter().map(line).collect();
+    let report = fixture.import_text("twice.json", lines.join("\n")).await;
+    assert_eq!(counts(&report), (9, 0, 0));
+    let rows = r#"select "$session_id", count(*) from events group by 1"#;
+    assert_eq!(fixture.rows(rows).await, "two|9");
+}
+
+#[tokio::test]
 async fn bad_lines_are_named_and_the_rest_is_imported() {
     let fixture = Fixture::new().await;
     let good = line("good", 1);

@@ -408,6 +408,7 @@ const OF_DECIMALS: &[&str] = &[
     "select properties.n, count() from events group by 1",
     "select uuid, properties.$insert_id from events",
     "select uuid from events where properties.$insert_id = 'receipt 17'",
+    "select uuid from events where properties.$time >= 1767225610.1",
     "select uuid, JSONExtractKeys(properties), JSONExtractRaw(properties, '$insert_id'), JSONType(properties, '$insert_id') from events",
 ];
 
@@ -432,7 +433,9 @@ fn of_decimals(project: ProjectId) -> Vec<Event> {
             distinct_id: "u".to_owned(),
             timestamp_ms: 1_767_225_600_000 + row as i64,
             project: project.0,
-            properties: format!(r#"{{"n":{n},"price":{price},"at":{at},"$insert_id":{receipt}}}"#),
+            properties: format!(
+                r#"{{"n":{n},"price":{price},"at":{at},"$insert_id":{receipt},"$time":{at}}}"#
+            ),
         }
     };
     (0..10_000).map(event).collect()
@@ -450,7 +453,7 @@ async fn decimals_answer_like_the_documents() {
         assert_eq!(columns["number"], true, "{footer}");
         assert_ne!(columns["elsewhere"].as_u64().unwrap() & (1 << 3), 0, "{footer}");
     }
-    assert_eq!(footer["left"], serde_json::json!(["$insert_id"]));
+    assert_eq!(footer["left"], serde_json::json!(["$insert_id", "$time"]));
     let file = File::open(&files(&mixed)[0]).unwrap();
     let stored = Arc::clone(ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema());
     let types = ["n", "price", "at"].map(|path| {

@@ -127,6 +127,33 @@ async fn a_day_is_one_file_and_the_latest_events_are_in_the_last() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn identifiers_are_looked_up_by_filters() {
+    let fixture = Fixture::new(64 << 20).await;
+    let uuid = fixture.text("select toString(uuid) from events where event = 'e1' limit 1").await;
+    let found = fixture.scan(&format!("select event from events where uuid = '{uuid}'")).await;
+    assert_eq!(number(&found, "Actual Rows"), 1);
+    assert_eq!((number(&found, "Row Groups Read"), number(&found, "Row Groups Pruned")), (1, 2));
+    let unknown = "'00000000-0000-4000-8000-000000000000'";
+    for condition in [
+        format!("uuid = {unknown}"),
+        format!("uuid in ({unknown}, '11111111-1111-4111-8111-111111111111')"),
+        "distinct_id = 'nobody'".to_owned(),
+        "distinct_id in ('nobody', 'nowhere') and event = 'e1'".to_owned(),
+    ] {
+        let query = format!("select event from events where {condition}");
+        let cold = fixture.scan(&query).await;
+        assert_eq!(number(&cold, "Actual Rows"), 0, "{condition}");
+        // A filter may be wrong about a value that is not there.
+        assert!(number(&cold, "Row Groups Read") <= 1, "{condition}: {cold}");
+        // The filters stay in memory.
+        assert_eq!(number(&fixture.scan(&query).await, "Bytes Read"), 0, "{condition}");
+    }
+    let either = format!("uuid = '{uuid}' or distinct_id = 'u7'");
+    let rows = fixture.count(&either).await;
+    assert!(rows == "120" || rows == "121", "{rows}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_memory_for_columns_the_answers_are_the_same() {
     let (with, without) = (Fixture::new(64 << 20).await, Fixture::new(0).await);
     for condition in [

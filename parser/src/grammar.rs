@@ -8,6 +8,7 @@
 
 mod call;
 mod clauses;
+mod copy;
 mod cte;
 mod expr;
 mod from;

@@ -101,8 +101,16 @@ impl<'a> Tree<'a> {
             StatementKind::Drop { .. } => ("Drop", None),
             StatementKind::Rename { .. } => ("Rename", None),
             StatementKind::AlterColumn { .. } => ("AlterColumn", None),
+            StatementKind::AlterOptions { .. } => ("AlterOptions", None),
             StatementKind::Insert { source, .. } => ("Insert", Some(source)),
+            StatementKind::Delete(delete) => {
+                return self.node("Delete", "", Some(statement.span), |tree| {
+                    tree.source(&delete.from);
+                    delete.condition.iter().for_each(|condition| tree.expr(condition));
+                });
+            }
             StatementKind::Copy(copy) => ("Copy", Some(&copy.query)),
+            StatementKind::CopyFrom(_) => ("CopyFrom", None),
             StatementKind::Prepare { statement: prepared, .. } => {
                 return self.node("Prepare", "", Some(statement.span), |tree| {
                     tree.statement(prepared);

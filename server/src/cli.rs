@@ -1,11 +1,13 @@
 //! The command line. Every option is a flag, an environment variable and a line of the
 //! configuration file; the flag wins over the variable, the variable over the file.
 
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod failure;
 mod fmt;
 pub(crate) mod import;
+pub(crate) mod inspect;
 mod lines;
 pub(crate) mod maintain;
 mod meter;
@@ -13,6 +15,7 @@ mod output;
 mod parse;
 pub(crate) mod query;
 pub(crate) mod server;
+pub(crate) mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +51,14 @@ enum Command {
     Import(import::Options),
     /// Rewrite small and mixed files of a data folder, so that queries read less.
     Maintain(maintain::Options),
+    /// Tell which files a data folder has, and what is in no file yet.
+    Inspect(inspect::Options),
+    /// Read all of a data folder, and check that it is as it was written.
+    Verify(verify::Options),
+    /// Copy a data folder to another place, also while a server has it open.
+    Backup(backup::Options),
+    /// Make a data folder of a backup.
+    Restore(backup::RestoreOptions),
     /// Run a query on a data folder, without a server.
     Query(query::Options),
     /// Check queries in files without running them.
@@ -58,7 +69,8 @@ enum Command {
     Parse(parse::Options),
 }
 
-/// Runs the program: 0 for success, 1 for an error, 2 for wrong usage.
+/// Runs the program: 0 for success, 1 for an error, 2 for wrong usage; `verify` says 1 for problems
+/// that it found, and 2 when it could not look.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
@@ -80,6 +92,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Import(options) => block_on(import::run(options.over(config.import))),
         Command::Maintain(options) => block_on(maintain::run(options.over(config.maintain))),
+        Command::Inspect(options) => block_on(inspect::run(options.over(config.inspect))),
+        Command::Verify(options) => block_on(verify::run(options.over(config.verify))),
+        Command::Backup(options) => block_on(backup::run(options.over(config.backup))),
+        Command::Restore(options) => block_on(backup::restore(options.over(config.restore))),
         Command::Query(options) => block_on(query::run(options.over(config.query, config.engine))),
         Command::Check(options) => block_on(check::run(options.over(config.check))),
         Command::Fmt(options) => fmt::run(&options),

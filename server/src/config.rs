@@ -7,7 +7,7 @@ use hedgerow_engine::EngineOptions;
 use serde::Deserialize;
 
 use crate::cli::failure::Failure;
-use crate::cli::{check, demo, import, maintain, query, server};
+use crate::cli::{backup, check, demo, import, inspect, maintain, query, server, verify};
 
 /// The whole file: a table of options per command.
 #[derive(Debug, Default, Deserialize)]
@@ -21,6 +21,10 @@ pub(crate) struct Config {
     pub server: server::Options,
     pub import: import::Options,
     pub maintain: maintain::Options,
+    pub inspect: inspect::Options,
+    pub verify: verify::Options,
+    pub backup: backup::Options,
+    pub restore: backup::RestoreOptions,
     pub query: query::Options,
     pub check: check::Options,
 }

@@ -24,6 +24,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidDateTime => "22007",
         ErrorKind::OutOfRange => "22003",
         ErrorKind::DivisionByZero => "22012",
+        ErrorKind::Missing => "23502",
         ErrorKind::Cardinality => "21000",
         ErrorKind::AlreadyExists => "42P07",
         ErrorKind::InUse => "2BP01",
@@ -33,6 +34,7 @@ pub fn sqlstate(kind: ErrorKind) -> &'static str {
         ErrorKind::DuplicateStatement => "42P05",
         ErrorKind::Parameter => "42P02",
         ErrorKind::UnknownObject => "42704",
+        ErrorKind::UnknownToken => "28000",
         ErrorKind::UnknownProject => "3D000",
         ErrorKind::InvalidSetting => "22023",
         ErrorKind::TooComplex => "54001",
@@ -58,6 +60,7 @@ pub fn grpc_code(kind: ErrorKind) -> Code {
         | ErrorKind::InvalidText
         | ErrorKind::InvalidDateTime
         | ErrorKind::DivisionByZero
+        | ErrorKind::Missing
         | ErrorKind::Cardinality
         | ErrorKind::Parameter
         | ErrorKind::InvalidSetting
@@ -67,6 +70,7 @@ pub fn grpc_code(kind: ErrorKind) -> Code {
         ErrorKind::AlreadyExists | ErrorKind::DuplicateStatement => Code::AlreadyExists,
         ErrorKind::InUse => Code::FailedPrecondition,
         ErrorKind::NotAllowed => Code::PermissionDenied,
+        ErrorKind::UnknownToken => Code::Unauthenticated,
         ErrorKind::UnknownTable
         | ErrorKind::UnknownColumn
         | ErrorKind::UnknownFunction
@@ -101,6 +105,7 @@ pub fn http_status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::InvalidDateTime
         | ErrorKind::OutOfRange
         | ErrorKind::DivisionByZero
+        | ErrorKind::Missing
         | ErrorKind::Cardinality
         | ErrorKind::Parameter
         | ErrorKind::InvalidSetting
@@ -111,6 +116,7 @@ pub fn http_status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
         ErrorKind::AlreadyExists | ErrorKind::InUse => StatusCode::CONFLICT,
         ErrorKind::NotAllowed => StatusCode::FORBIDDEN,
+        ErrorKind::UnknownToken => StatusCode::UNAUTHORIZED,
         ErrorKind::UnknownProject => StatusCode::NOT_FOUND,
         ErrorKind::OutOfMemory => StatusCode::INSUFFICIENT_STORAGE,
         ErrorKind::Cancelled => StatusCode::REQUEST_TIMEOUT,

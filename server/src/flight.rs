@@ -3,12 +3,14 @@
 //! ```text
 //! handshake ─> principal ─> service ─┬─ statements (prepared, bound, ticketed: handles)
 //!                                    └─ metadata   (catalogs, tables, types, server)
+//! rows in (bulk ingestion): ingest ─> engine
 //! batches back: wire (types every client knows) ─> IPC, in messages below the client's limit
 //! ```
 //! Quoted text is read with HogQL's rules: people write it by hand in notebooks, and values come
 //! as real parameters (`$1`, `$2`, …).
 
 mod handles;
+mod ingest;
 mod metadata;
 mod params;
 mod service;

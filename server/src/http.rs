@@ -9,6 +9,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use hedgerow_engine::Engine;
+use hedgerow_engine::ingest::Senders;
 use tokio::net::TcpListener;
 
 use crate::server::Lifecycle;
@@ -17,18 +18,25 @@ use crate::server::Lifecycle;
 #[derive(Debug, Clone)]
 struct Service {
     engine: Arc<Engine>,
+    senders: Arc<Senders>,
     lifecycle: Lifecycle,
 }
 
 /// Answers until the server stops, so that a draining server can say so.
-pub(crate) async fn serve(engine: Arc<Engine>, lifecycle: Lifecycle, listener: TcpListener) {
+pub(crate) async fn serve(
+    engine: Arc<Engine>,
+    senders: Senders,
+    lifecycle: Lifecycle,
+    listener: TcpListener,
+) {
+    let senders = Arc::new(senders);
     let batch = || post(capture::batch).layer(DefaultBodyLimit::max(capture::BODY_BYTES_MAX));
     let routes = Router::new()
         .route("/health", get(|| async { "ok\n" }))
         .route("/ready", get(ready))
         .route("/batch", batch())
         .route("/batch/", batch())
-        .with_state(Service { engine, lifecycle: lifecycle.clone() });
+        .with_state(Service { engine, senders, lifecycle: lifecycle.clone() });
     let done = async move {
         lifecycle.drain.cancelled().await;
         lifecycle.clients.close();

@@ -12,6 +12,7 @@ mod cancel;
 mod catalog;
 mod connection;
 mod copy;
+mod copy_in;
 mod error;
 mod extended;
 mod message;

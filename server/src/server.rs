@@ -1,11 +1,13 @@
 //! The process: listeners, readiness, drain.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hedgerow_engine::Engine;
+use hedgerow_engine::ingest::Senders;
 use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -56,6 +58,8 @@ pub struct Addresses {
 #[derive(Debug)]
 pub struct Server {
     engine: Arc<Engine>,
+    /// Who may send events over HTTP.
+    senders: Senders,
     lifecycle: Lifecycle,
     pg: Port,
     flight: Port,
@@ -69,17 +73,22 @@ struct Port {
 }
 
 impl Server {
-    /// Opens the ports. Until credentials can be configured, only those of loopback.
+    /// Opens the ports. Until credentials can be configured, queries are answered on loopback
+    /// only. Events over HTTP are taken from whoever names the token of a project; while there is
+    /// no token, from everybody on loopback.
     ///
     /// # Errors
     /// One line that names the flag of the address at fault.
     pub async fn bind(engine: Arc<Engine>, addresses: &Addresses) -> Result<Self, String> {
+        let http = open(&addresses.http, "--http", Reach::Anyone).await?;
+        let on_loopback = http.address.ip().is_loopback();
         Ok(Self {
+            senders: senders(&engine, on_loopback).await.map_err(|error| error.to_string())?,
             engine,
             lifecycle: Lifecycle::default(),
-            pg: open(&addresses.pg, "--pg").await?,
-            flight: open(&addresses.flight, "--flight").await?,
-            http: open(&addresses.http, "--http").await?,
+            pg: open(&addresses.pg, "--pg", Reach::ThisMachine).await?,
+            flight: open(&addresses.flight, "--flight", Reach::ThisMachine).await?,
+            http,
         })
     }
 
@@ -105,25 +114,47 @@ impl Server {
 
     /// Serves clients until the lifecycle ends it and the last of them is gone.
     pub async fn serve(self) {
-        let Self { engine, lifecycle, pg, flight, http } = self;
+        let Self { engine, senders, lifecycle, pg, flight, http } = self;
         tokio::join!(
             PgServer::new(Arc::clone(&engine), lifecycle.clone()).serve(pg.listener),
             FlightServer::new(Arc::clone(&engine), lifecycle.clone()).serve(flight.listener),
-            http::serve(engine, lifecycle.clone(), http.listener),
+            http::serve(engine, senders, lifecycle.clone(), http.listener),
         );
         lifecycle.clients.close();
         lifecycle.clients.wait().await;
     }
 }
 
-async fn open(address: &str, flag: &str) -> Result<Port, String> {
+/// Who may send events to a server over this store.
+async fn senders(engine: &Engine, on_loopback: bool) -> hedgerow_engine::Result<Senders> {
+    let tokens = match engine.store() {
+        Some(store) => store.tokens().await?,
+        None => HashMap::new(),
+    };
+    match engine.store() {
+        Some(store) if tokens.is_empty() && on_loopback && engine.takes_events() => {
+            Ok(Senders::Anyone(store.create_project(DEFAULT_PROJECT).await?))
+        }
+        _ => Ok(Senders::Tokens(tokens)),
+    }
+}
+
+/// Who can reach a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    ThisMachine,
+    Anyone,
+}
+
+async fn open(address: &str, flag: &str, reach: Reach) -> Result<Port, String> {
     let explain =
         |error: &dyn std::fmt::Display| format!("cannot listen on {address} ({flag}): {error}");
     let resolved = lookup_host(address).await.map_err(|error| explain(&error))?.next();
     let Some(resolved) = resolved else { return Err(explain(&"no such host")) };
-    if !resolved.ip().is_loopback() {
+    if reach == Reach::ThisMachine && !resolved.ip().is_loopback() {
         return Err(explain(
-            &"without configured credentials Hedgerow listens on loopback only (127.0.0.1, ::1)",
+            &"without configured credentials Hedgerow answers queries on loopback only \
+              (127.0.0.1, ::1)",
         ));
     }
     let listener = TcpListener::bind(resolved).await.map_err(|error| match error.kind() {

@@ -1,69 +1,50 @@
 """Crash rounds: a server is killed again and again while senders post batches to it.
 
-Usage: crash_rounds.py path/to/hedgerow [--rounds N] [--seed S]
+Usage: crash_rounds.py path/to/hedgerow [--store folder|s3|azure] [--rounds N] [--seed S]
 
-Each round starts the server on the folder of the round before, lets several senders post batches,
-and ends it with `kill -9` at a random moment or, in a build with debug assertions, at a named
-step of writing, committing and trimming. A sender repeats a batch until it is acknowledged, as
-SDKs do. After each start every acknowledged event is there exactly once, and of a batch that was
-not acknowledged all events or none. The seed of a round is printed when it fails.
+Each round starts the server on the store of the round before, lets several senders post batches,
+and ends it with `kill -9` after a random number of them or, in a build with debug assertions, at a
+named step of writing, committing, trimming and deleting. A sender repeats a batch until it is
+acknowledged, as SDKs do; some of those that are acknowledged are deleted again. After each start every
+acknowledged event is there exactly once, none that was deleted, and of a batch that was not
+acknowledged, or whose deletion was not, all events or none; now and then after upkeep, too. `hedgerow
+verify` finds nothing wrong with what the dead server left. The seed of a round is printed when it
+fails, and a folder is kept then.
 """
 
 import argparse
 import http.client
 import json
-import os
-import pathlib
 import random
-import subprocess
+import shutil
 import sys
 import tempfile
 import threading
-import time
 import uuid
 
 import psycopg
 
+from emulators import STORES
+from server import SECONDS_MAX, Server, create, run, wait_until
+
 SENDERS = 4
 BATCHES_PER_ROUND = 40
 EVENTS_PER_BATCH_MAX = 20
-SECONDS_MAX = 60
-STEPS = [
-    "wal.write", "wal.written", "wal.synced", "wal.segment.create", "wal.segment.staged",
-    "wal.segment.placed", "wal.segment.created", "wal.trim", "wal.trim.removed", "wal.trimmed",
-    "flush.put", "flush.committed", "flush.trimmed",
-]
-
-
-class Server:
-    """A server on a folder, with the ports it got."""
-
-    def __init__(self, hedgerow, data, crash_at=None):
-        environment = dict(os.environ, HEDGEROW_FLUSH_SECONDS="0.2")
-        if crash_at:
-            environment["HEDGEROW_CRASH_AT"] = crash_at
-        self.process = subprocess.Popen(
-            [hedgerow, "server", "--data", data, "--pg", "127.0.0.1:0", "--flight", "127.0.0.1:0",
-             "--http", "127.0.0.1:0"],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.ports = {}
-        for line in self.process.stdout:
-            name, address = line.split(maxsplit=1)
-            self.ports[name] = int(address.split("127.0.0.1:")[1].split("/")[0])
-            if name == "HTTP":
-                break
-
-    def started(self):
-        return "HTTP" in self.ports
-
-    def kill(self):
-        self.process.kill()
-        self.process.communicate(timeout=SECONDS_MAX)
-
-    def query(self, text):
-        with psycopg.connect(host="127.0.0.1", port=self.ports["Postgres"], user="t",
-                             dbname="default", connect_timeout=SECONDS_MAX) as connection:
-            return connection.execute(text).fetchall()
+ROUNDS_PER_UPKEEP = 5
+# The steps of a server, with how often they are about taken in a round.
+COMMON_STEPS = {
+    "flush.put": 3, "flush.committed": 3, "flush.trimmed": 3, "delete.noted": 1,
+    "delete.committed": 1,
+}
+FOLDER_STEPS = COMMON_STEPS | {
+    "wal.write": 24, "wal.written": 24, "wal.synced": 24, "wal.segment.create": 3,
+    "wal.segment.staged": 3, "wal.segment.placed": 3, "wal.segment.created": 3, "wal.trim": 3,
+    "wal.trim.removed": 3, "wal.trimmed": 3,
+}
+OBJECT_STEPS = COMMON_STEPS | {
+    "wal.object.claimed": 1, "wal.object.seal": 1, "wal.object.sealed": 1, "wal.object.write": 8,
+    "wal.object.written": 8, "wal.object.trim": 3, "wal.object.trimmed": 3,
+}
 
 
 def events_of(batch):
@@ -81,7 +62,7 @@ def events_of(batch):
     ]
 
 
-def send(port, batches, acknowledged, lock):
+def send(port, batches, acknowledged, refusals, lock):
     """Posts batches until the server is gone."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS_MAX)
     while True:
@@ -98,90 +79,149 @@ def send(port, batches, acknowledged, lock):
             with lock:
                 batches.append(batch)
             return
-        if answer.status != 200:
-            raise SystemExit(f"a batch was refused: {answer.status} {text}")
         with lock:
+            if answer.status != 200:
+                refusals.append(f"{answer.status} {text}")
+                return
             acknowledged.add(batch)
 
 
-def check(server, acknowledged, sent):
-    rows = server.query("select properties.batch, count(), count(distinct uuid) from events "
-                        "where event = 'crash' group by 1")
+def delete(server, batch, deleted, refusals):
+    """Deletes a batch, unless the server is gone before it says so."""
+    try:
+        server.execute(f"delete from events where properties.batch = '{batch}'")
+    except psycopg.OperationalError:
+        return
+    except psycopg.Error as error:
+        refusals.append(f"{error!r}")
+        return
+    deleted.add(batch)
+
+
+def check(server, acknowledged, sent, deleted, doomed):
+    rows = server.execute("select properties.batch, count(), count(distinct uuid) from events "
+                          "where event = 'crash' group by 1")
     found = {uuid.UUID(batch): (count, different) for batch, count, different in rows}
+    # Those whose deletion nobody has acknowledged stay as they are now.
+    deleted.update(doomed - found.keys())
+    doomed.clear()
     for batch in acknowledged:
-        assert batch in found, f"acknowledged batch {batch} is lost"
+        assert (batch in found) != (batch in deleted), f"batch {batch} is lost, or back"
     for batch, (count, different) in found.items():
         assert batch in sent, f"batch {batch} was never sent"
         wanted = len(events_of(batch))
         assert count == different == wanted, f"{batch}: {count}, {different} of {wanted} events"
 
 
-def play(hedgerow, data, seed, acknowledged, sent, left):
-    chance = random.Random(seed)
-    crash_at = None
-    if chance.random() < 0.6:
-        step = chance.choice(STEPS)
-        crash_at = f"{step}:{chance.randrange(1, 25 if step.startswith('wal.w') else 4)}"
-    server = Server(hedgerow, data, crash_at)
-    try:
-        if not server.started():
-            # It died at a step of starting.
-            assert crash_at, server.process.communicate(timeout=SECONDS_MAX)
-            server.process.communicate(timeout=SECONDS_MAX)
-            return crash_at
-        batches = left + [uuid.UUID(int=chance.getrandbits(128), version=4)
-                          for _ in range(BATCHES_PER_ROUND)]
-        sent.update(batches)
-        left.clear()
-        lock = threading.Lock()
-        senders = [threading.Thread(target=send,
-                                    args=(server.ports["HTTP"], batches, acknowledged, lock))
-                   for _ in range(SENDERS)]
-        for sender in senders:
-            sender.start()
-        # The moment of death is chance; nothing is waited for.
-        time.sleep(chance.random() * 0.8)
-        server.kill()
-        for sender in senders:
-            sender.join()
-        left.extend(batches)
-        return crash_at or "kill"
-    finally:
-        server.kill()
+class Rounds:
+    """Rounds on one store, and what its senders know."""
+
+    def __init__(self, hedgerow, data, environment):
+        self.hedgerow, self.data = hedgerow, data
+        self.environment = {**environment, "HEDGEROW_FLUSH_SECONDS": "0.2"}
+        self.steps = OBJECT_STEPS if environment else FOLDER_STEPS
+        self.acknowledged, self.sent, self.left = set(), set(), []
+        # What was deleted, and what may have been.
+        self.deleted, self.doomed = set(), set()
+        create(hedgerow, data, environment)
+
+    def start(self, crash_at=None):
+        step = {"HEDGEROW_CRASH_AT": crash_at} if crash_at else {}
+        return Server(self.hedgerow, self.data, environment=self.environment | step)
+
+    def play(self, chance):
+        """A round; gives what ended it."""
+        crash_at = None
+        if chance.random() < 0.6:
+            step = chance.choice(list(self.steps))
+            crash_at = f"{step}:{chance.randint(1, self.steps[step])}"
+        server = self.start(crash_at)
+        try:
+            if not server.started():
+                # It died at a step of starting.
+                assert crash_at, server.said()
+                return crash_at
+            batches = self.left + [uuid.UUID(int=chance.getrandbits(128), version=4)
+                                   for _ in range(BATCHES_PER_ROUND)]
+            self.sent.update(batches)
+            refusals, lock = [], threading.Lock()
+            senders = [
+                threading.Thread(target=send, args=(server.http_port(), batches,
+                                                    self.acknowledged, refusals, lock))
+                for _ in range(SENDERS)
+            ]
+            alive = sorted(self.acknowledged - self.deleted)
+            if alive and chance.random() < 0.5:
+                batch = chance.choice(alive)
+                self.doomed.add(batch)
+                senders.append(threading.Thread(target=delete, args=(server, batch, self.deleted,
+                                                                      refusals)))
+            for sender in senders:
+                sender.start()
+            # It dies while the others wait for their answers, if it does not die by itself.
+            goal = len(self.acknowledged) + chance.randrange(len(batches))
+            wait_until(
+                lambda: len(self.acknowledged) >= goal or not server.lives()
+                or not any(sender.is_alive() for sender in senders),
+                "the senders send")
+            died = not server.lives()
+            server.kill()
+            for sender in senders:
+                sender.join()
+            assert not refusals, f"a batch was refused: {refusals} {server.said()}"
+            self.left = batches
+            return crash_at if died else "kill"
+        finally:
+            server.kill()
+
+    def check(self, upkeep):
+        run(self.hedgerow, "verify", self.data, environment=self.environment)
+        known = self.acknowledged, self.sent, self.deleted, self.doomed
+        with self.start() as server:
+            check(server, *known)
+            if upkeep:
+                # Servers that die young leave it to others to move their events into files, and
+                # these are small.
+                wait_until(lambda: self.in_files(server), "events are moved into files")
+                run(self.hedgerow, "maintain", self.data, environment=self.environment)
+                check(server, *known)
+
+    def in_files(self, server):
+        """Whether who reads the files only sees as many events as the server does."""
+        count = "select count() from events"
+        answer = run(self.hedgerow, "query", self.data, "--format", "jsonl", count,
+                     environment=self.environment)
+        return json.loads(answer.splitlines()[1]) == list(server.execute(count)[0])
+
+
+def keep(data):
+    """Copies a folder that shows a fault, before it is removed."""
+    kept = tempfile.mkdtemp(prefix="hedgerow-crash-")
+    shutil.copytree(data, kept, dirs_exist_ok=True)
+    print(f"its folder: {kept}", file=sys.stderr)
 
 
 def main():
     options = argparse.ArgumentParser(usage=__doc__)
     options.add_argument("hedgerow")
+    options.add_argument("--store", choices=STORES, default="folder")
     options.add_argument("--rounds", type=int, default=300)
     options.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     options = options.parse_args()
     print(f"seed {options.seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        data = pathlib.Path(folder) / "data"
-        first = pathlib.Path(folder) / "first.ndjson"
-        first.write_text(json.dumps({
-            "uuid": str(uuid.UUID(int=1)), "event": "first", "distinct_id": "u",
-            "timestamp": "2026-01-01T00:00:00Z",
-            "properties": {"batch": str(uuid.UUID(int=0))}}))
-        subprocess.run([options.hedgerow, "import", "--data", data, first], check=True,
-                       timeout=SECONDS_MAX, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        acknowledged, sent, left = set(), set(), []
+    with STORES[options.store]() as (data, environment):
+        rounds = Rounds(options.hedgerow, data, environment)
         for number in range(options.rounds):
-            seed = options.seed * 1_000_003 + number
             try:
-                ended_by = play(options.hedgerow, data, seed, acknowledged, sent, left)
-                server = Server(options.hedgerow, data)
-                try:
-                    assert server.started(), server.process.communicate(timeout=SECONDS_MAX)
-                    check(server, acknowledged, sent)
-                finally:
-                    server.kill()
+                ended_by = rounds.play(random.Random(options.seed * 1_000_003 + number))
+                rounds.check(upkeep=number % ROUNDS_PER_UPKEEP == ROUNDS_PER_UPKEEP - 1)
             except BaseException:
                 print(f"round {number} of seed {options.seed} failed", file=sys.stderr)
+                if options.store == "folder":
+                    keep(data)
                 raise
             if number % 10 == 9:
-                print(f"{number + 1} rounds, {len(acknowledged)} batches acknowledged, "
+                print(f"{number + 1} rounds, {len(rounds.acknowledged)} batches acknowledged, "
                       f"last ended by {ended_by}", flush=True)
     print("ok")
 

@@ -7,57 +7,39 @@ what the clients get with what Python reads from the same file.
 """
 
 import collections
+import csv
 import datetime
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
-import threading
+import uuid
 
 import adbc_driver_flightsql.dbapi
+import adbc_driver_manager
 import psycopg
 import pyarrow
 import sqlalchemy
+from psycopg.types.json import Jsonb
+
+from server import Server, run
 
 FIXTURE = pathlib.Path(__file__).parent.parent / "data" / "events.ndjson"
-START_SECONDS = 60
 COMMAND_SECONDS = 120
 
 
 def main(hedgerow):
     with tempfile.TemporaryDirectory() as folder:
-        command = [hedgerow, "import", "--data", folder, str(FIXTURE)]
-        subprocess.run(command, check=True, timeout=COMMAND_SECONDS)
-        listen = ["--pg", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-        command = [hedgerow, "server", "--data", folder, *listen]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        try:
-            addresses = wait_for_addresses(server)
+        run(hedgerow, "import", folder, FIXTURE)
+        with Server(hedgerow, folder) as server:
             events = [json.loads(line) for line in FIXTURE.read_text().splitlines() if line]
-            checks = (check_psql, check_psycopg, check_sqlalchemy, check_flight, check_readme)
+            checks = (check_psql, check_psycopg, check_sqlalchemy, check_flight, check_readme,
+                      check_insert, check_copy, check_psql_copy, check_ingest)
             for check in checks:
-                check(addresses, events)
+                check(server.addresses, events)
                 print(f"{check.__name__}: ok", flush=True)
-            server.terminate()
-            assert server.wait(timeout=COMMAND_SECONDS) == 0, "the server did not end in order"
-        finally:
-            server.kill()
-            server.wait()
-
-
-def wait_for_addresses(server):
-    """The addresses that the server prints once it listens."""
-    too_late = threading.Timer(START_SECONDS, server.kill)
-    too_late.start()
-    addresses = {}
-    while len(addresses) < 3:
-        line = server.stdout.readline()
-        assert line, "the server did not start"
-        name, _, url = line.strip().rpartition(" ")
-        addresses[name.strip()] = url
-    too_late.cancel()
-    return addresses
+            server.end()
 
 
 def count_by_event(events):
@@ -171,6 +153,113 @@ def check_flight(addresses, events):
         with connection.cursor() as cursor:
             cursor.execute("select 'it\\'s' as a")
             assert cursor.fetch_arrow_table().to_pydict() == {"a": ["it's"]}
+
+
+def check_insert(addresses, _events):
+    """Parameters of every type, many at once, and an error with its code."""
+    time = datetime.datetime(2026, 3, 1, 10, tzinfo=datetime.timezone.utc)
+    with psycopg.connect(addresses["Postgres"], autocommit=True) as connection:
+        rows = [
+            (uuid.UUID(int=number), "insert", f"u{number}", time, Jsonb({"n": number}))
+            for number in range(100)
+        ]
+        cursor = connection.cursor()
+        cursor.executemany(
+            "insert into events (uuid, event, distinct_id, timestamp, properties)"
+            " values (%s, %s, %s, %s, %s)", rows)
+        assert cursor.rowcount == len(rows), cursor.rowcount
+        cursor.execute("insert into events (event, distinct_id, timestamp, properties, uuid)"
+                       " values (%s, %s, %s, %s, %s)",
+                       ("insert", "text", "2026-03-01 10:00:00Z", '{"n": 1000}',
+                        "00000000-0000-0000-0000-0000000000ff"))
+        assert cursor.rowcount == 1, cursor.rowcount
+        found = cursor.execute(
+            "select count(), sum(toInt(properties.n)), max(uuid) from events"
+            " where event = 'insert' and timestamp = %s", (time,)).fetchone()
+        assert found == (101, sum(range(100)) + 1000, uuid.UUID(int=255)), found
+        try:
+            cursor.execute("insert into events (event) values (%s)", ("insert",))
+        except psycopg.errors.NotNullViolation:
+            return
+        raise AssertionError("an event without a distinct_id was stored")
+
+
+def check_copy(addresses, _events):
+    """psycopg's COPY: rows as Python has them, and an error that tells its line."""
+    time = datetime.datetime(2026, 3, 1, 10, tzinfo=datetime.timezone.utc)
+    sql = "copy events (event, distinct_id, timestamp, properties) from stdin"
+    with psycopg.connect(addresses["Postgres"], autocommit=True) as connection:
+        cursor = connection.cursor()
+        with cursor.copy(sql) as copy:
+            for number in range(5_000):
+                text = f"tab\t newline\n quote\" backslash\\ {number}"
+                copy.write_row(("copy", f"u{number}", time, Jsonb({"text": text})))
+        assert cursor.rowcount == 5_000, cursor.rowcount
+        found = cursor.execute(
+            "select count(), max(properties.text) from events where event = 'copy'").fetchone()
+        assert found == (5_000, "tab\t newline\n quote\" backslash\\ 999"), found
+        try:
+            with cursor.copy(sql) as copy:
+                copy.write_row(("broken", "u", time, None))
+                copy.write_row(("broken", "u", "someday", None))
+        except psycopg.errors.InvalidDatetimeFormat as error:
+            context = 'COPY events, line 2, column timestamp: "someday"'
+            assert error.diag.context == context, error.diag.context
+        else:
+            raise AssertionError("a broken row was copied")
+        try:
+            with cursor.copy(sql) as copy:
+                copy.write_row(("broken", "u", time, None))
+                raise InterruptedError
+        except InterruptedError:
+            pass
+        found = cursor.execute("select count() from events where event = 'broken'").fetchone()
+        assert found == (0,), found
+
+
+def check_psql_copy(addresses, _events):
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        writer = csv.writer(file)
+        writer.writerow(["distinct_id", "event", "properties"])
+        for number in range(1_000):
+            writer.writerow([f"u{number}", "psql", json.dumps({"text": "a, \"b\"\nc"})])
+        file.flush()
+        command = f"\\copy events (distinct_id, event, properties) from '{file.name}' csv header"
+        count = "select count() from events where event = 'psql' and properties.text like '%b%'"
+        result = subprocess.run(
+            ["psql", "-X", "-A", "-t", addresses["Postgres"], "-c", command, "-c", count],
+            capture_output=True, text=True, timeout=COMMAND_SECONDS)
+        assert result.stdout.split() == ["COPY", "1000", "1000"], result
+
+
+def check_ingest(addresses, _events):
+    """ADBC's bulk ingestion of a table, and the modes that are refused."""
+    uri = addresses["Flight SQL"].replace("grpc:", "grpc+tcp:")
+    # Another day than that of the events before, which have the same UUIDs.
+    time = datetime.datetime(2026, 3, 2, 10, tzinfo=datetime.timezone.utc)
+    rows = 20_000
+    table = pyarrow.table({
+        "event": pyarrow.array(["adbc"] * rows).dictionary_encode(),
+        "distinct_id": pyarrow.array([f"u{number}" for number in range(rows)], pyarrow.large_string()),
+        "timestamp": pyarrow.array([time] * rows, pyarrow.timestamp("ms", "Europe/Berlin")),
+        # Not those of check_insert: that would be the same events.
+        "uuid": pyarrow.array([uuid.UUID(int=1 << 64 | number).bytes for number in range(rows)],
+                              pyarrow.binary(16)),
+        "properties": [json.dumps({"n": number}) for number in range(rows)],
+    })
+    with adbc_driver_flightsql.dbapi.connect(uri, autocommit=True) as connection:
+        cursor = connection.cursor()
+        assert cursor.adbc_ingest("events", table, mode="append") == rows
+        assert cursor.adbc_ingest("events", table, mode="append") == 0
+        for mode in ("create", "replace"):
+            try:
+                cursor.adbc_ingest("events", table, mode=mode)
+            except adbc_driver_manager.Error:
+                continue
+            raise AssertionError(f"mode {mode} was not refused")
+        cursor.execute("select count() as rows, sum(toInt(properties.n)) as n from events"
+                       " where event = 'adbc'")
+        assert cursor.fetch_arrow_table().to_pydict() == {"rows": [rows], "n": [sum(range(rows))]}
 
 
 if __name__ == "__main__":

@@ -10,13 +10,10 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::datasource::MemTable;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
 
-use super::{COMMENT, Table};
+use super::Table;
+use super::computed::{Computed, Rows, Wanted, described};
 use crate::error::Error;
 use crate::storage::{Definitions, ProjectId, PropertyValues, Seen, Snapshot};
 use crate::types::Type;
@@ -31,14 +28,16 @@ pub(super) fn table(
     Table {
         name: "system.properties".to_owned(),
         doc: "The keys of event properties, with what was seen under them.",
-        provider: Arc::new(PropertiesTable { schema: schema(), snapshot, project, definitions }),
+        provider: Arc::new(Computed {
+            schema: schema(),
+            rows: PropertyRows { snapshot, project, definitions },
+        }),
     }
 }
 
-/// Filled when it is read: the keys of a project are put together from all its files.
+/// The keys of a project are put together from all its files.
 #[derive(Debug)]
-struct PropertiesTable {
-    schema: SchemaRef,
+struct PropertyRows {
     snapshot: Arc<Snapshot>,
     project: ProjectId,
     definitions: Arc<Definitions>,
@@ -69,10 +68,7 @@ const COUNTS: [(&str, &str, Count); 8] = [
 ];
 
 fn schema() -> SchemaRef {
-    let field = |name: &str, ty: Type, nullable, comment: &str| {
-        let metadata = [(COMMENT.to_owned(), comment.to_owned())].into();
-        ty.to_field(name, nullable).with_metadata(metadata)
-    };
+    let field = |name, ty, nullable, comment| described(name, &ty, nullable, comment);
     let mut fields = vec![
         field("key", Type::String, false, "The key, as in properties.key."),
         field("type", Type::String, false, "String, Numeric, Boolean or DateTime."),
@@ -175,22 +171,8 @@ fn frequent<'a>(lists: impl Iterator<Item = Option<&'a [(String, f64)]>>) -> Res
 }
 
 #[async_trait]
-impl TableProvider for PropertiesTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+impl Rows for PropertyRows {
+    async fn rows(&self, schema: SchemaRef, _wanted: Wanted<'_>) -> Result<RecordBatch> {
         let properties = self.snapshot.properties(self.project);
         let values = self.snapshot.property_values(self.project);
         let set = &self.definitions.property_types;
@@ -207,8 +189,6 @@ impl TableProvider for PropertiesTable {
                 values: values.get(key),
             }
         };
-        let batch = rows(self.schema(), &keys.into_iter().map(row).collect::<Vec<_>>())?;
-        let table = MemTable::try_new(self.schema(), vec![vec![batch]])?;
-        table.scan(state, projection, filters, limit).await
+        rows(schema, &keys.into_iter().map(row).collect::<Vec<_>>())
     }
 }

@@ -10,6 +10,7 @@ use super::{COMMENT, Table};
 use crate::functions::function::Body;
 use crate::functions::{Function, registry};
 use crate::settings::{SETTINGS, Settings};
+use crate::storage::Definitions;
 
 /// The system tables, all of them small and in memory.
 pub(super) fn tables() -> Vec<Table> {
@@ -59,6 +60,24 @@ fn settings() -> Option<Table> {
             ("name", "The name SET takes.", text(names)),
             ("default", "The value without SET.", text(values)),
             ("description", "What it changes.", text(docs)),
+        ],
+    )
+}
+
+/// What `ALTER TABLE events SET` has set in a project.
+pub(super) fn options(definitions: &Definitions) -> Option<Table> {
+    let days = definitions.retention_days.map(|days| days.to_string()).unwrap_or_default();
+    table(
+        "system.options",
+        "The options of the project's events, set with ALTER TABLE events SET.",
+        vec![
+            ("name", "The name SET takes.", text([Some("retention_days")].into_iter())),
+            ("value", "Empty when it is not set.", text([Some(days)].into_iter())),
+            (
+                "description",
+                "What it does.",
+                text([Some("Upkeep deletes events of days older than so many days.")].into_iter()),
+            ),
         ],
     )
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use memchr::{memchr_iter, memrchr};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -88,14 +89,16 @@ fn read_lines(
     loop {
         let mut bytes = std::mem::take(&mut rest);
         let wanted = CHUNK_BYTES.max(bytes.len() * 2);
-        let missing = (wanted - bytes.len()) as u64;
+        let missing = wanted - bytes.len();
+        // One byte more than is read: the reader would make room for it before it sees the end.
+        bytes.reserve_exact(missing + 1);
         reader
             .by_ref()
-            .take(missing)
+            .take(missing as u64)
             .read_to_end(&mut bytes)
             .map_err(|error| read_error(name, &error))?;
         let at_end = bytes.len() < wanted;
-        match bytes.iter().rposition(|byte| *byte == b'\n') {
+        match memrchr(b'\n', &bytes) {
             _ if at_end => {}
             Some(end) => rest = bytes.split_off(end + 1),
             None if bytes.len() <= LINE_BYTES_MAX => {
@@ -111,7 +114,7 @@ fn read_lines(
                 continue;
             }
         }
-        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let lines = memchr_iter(b'\n', &bytes).count() as u64;
         if !bytes.is_empty() && !send(Records::Lines { first, bytes: bytes.into() }) {
             return Ok(false);
         }

@@ -7,6 +7,7 @@ use arrow::array::{
     ArrayRef, FixedSizeBinaryBuilder, Int64Array, Int64Builder, RecordBatch, StringViewBuilder,
     TimestampMicrosecondBuilder,
 };
+use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -108,6 +109,8 @@ pub(super) struct EventBuilder {
     uuid: FixedSizeBinaryBuilder,
     event: StringViewBuilder,
     properties: StringViewBuilder,
+    /// What documents are slices of, and its number among the blocks of `properties`.
+    shared: Option<(Bytes, u32)>,
     timestamp: TimestampMicrosecondBuilder,
     distinct_id: StringViewBuilder,
     elements_chain: StringViewBuilder,
@@ -137,6 +140,7 @@ impl EventBuilder {
             uuid: FixedSizeBinaryBuilder::new(16),
             event: ids(),
             properties: StringViewBuilder::new().with_fixed_block_size(1 << 18),
+            shared: None,
             timestamp: time(),
             distinct_id: ids(),
             elements_chain: StringViewBuilder::new(),
@@ -150,6 +154,23 @@ impl EventBuilder {
             person_created_at: time(),
             distinct_id_hash: Int64Builder::new(),
         }
+    }
+
+    /// Documents that are slices of these bytes are not copied, but keep them alive.
+    pub(super) fn share(&mut self, bytes: &Bytes) {
+        if bytes.len() < u32::MAX as usize {
+            let block = self.properties.append_block(bytes.clone().into());
+            self.shared = Some((bytes.clone(), block));
+        }
+    }
+
+    /// The block, place and length of a text in the shared bytes.
+    fn place_in_shared(&self, text: &str) -> Option<(u32, u32, u32)> {
+        let (bytes, block) = self.shared.as_ref()?;
+        let start = text.as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
+        let is_within = start + text.len() <= bytes.len();
+        let (start, length) = (u32::try_from(start).ok()?, u32::try_from(text.len()).ok()?);
+        is_within.then_some((*block, start, length))
     }
 
     pub(super) fn append(&mut self, event: &Event<'_>) -> Result<()> {
@@ -167,7 +188,12 @@ impl EventBuilder {
         self.rows += 1;
         self.uuid.append_value(uuid.as_bytes())?;
         self.event.append_value(&event.event);
-        self.properties.append_value(&event.properties);
+        match self.place_in_shared(&event.properties) {
+            Some((block, start, length)) => {
+                self.properties.try_append_view(block, start, length)?
+            }
+            None => self.properties.append_value(&event.properties),
+        }
         self.timestamp.append_value(event.timestamp);
         self.distinct_id.append_value(&event.distinct_id);
         self.elements_chain.append_value(&event.elements_chain);

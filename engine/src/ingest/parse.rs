@@ -3,13 +3,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::BufRead;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema};
 use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
+use memchr::memchr;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::functions::json::scan;
 use crate::ingest::chunk::{Chunk, LINE_BYTES_MAX, Records};
 use crate::ingest::event::{EventBatch, EventBuilder};
-use crate::ingest::record::{Field, Mapping, Reason, Value, read_event};
+use crate::ingest::record::{Field, Fields, Mapping, Reason, Value, read_event};
 use crate::storage::ProjectId;
 
 /// A record that was not imported.
@@ -59,7 +59,10 @@ impl Parser {
             rejects: Vec::new(),
         };
         match chunk.records {
-            Records::Lines { first, bytes } => worker.lines(first, &bytes)?,
+            Records::Lines { first, bytes } => {
+                worker.builder.share(&bytes);
+                worker.lines(first, &bytes)?;
+            }
             Records::LongLine { line } => worker.reject(line, too_long(), Bytes::new()),
             Records::Csv { header, rows } => worker.csv(&header, &rows)?,
             Records::Rows { first, batch } => worker.lines(first, &json_lines(&batch)?.into())?,
@@ -90,7 +93,8 @@ impl Worker<'_> {
         let mut number = first;
         while !rest.is_empty() {
             let start = rest;
-            let length = rest.skip_until(b'\n').unwrap_or(start.len());
+            let length = memchr(b'\n', start).map_or(start.len(), |end| end + 1);
+            rest = &start[length..];
             let mut line = start[..length].trim_ascii();
             if number == 1 {
                 line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
@@ -132,10 +136,10 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn record(&mut self, fields: &[Field<'_>]) -> Result<Result<(), Reason>> {
+    fn record(&mut self, fields: &Fields<'_>) -> Result<Result<(), Reason>> {
         match read_event(fields, &self.parser.mapping, None) {
             Ok(event) => self.builder.append(&event).map(Ok),
-            Err(reason) => Ok(Err(reason)),
+            Err(fault) => Ok(Err(fault.reason)),
         }
     }
 
@@ -162,7 +166,7 @@ fn too_long() -> Reason {
 /// What should be an event, with its own text.
 pub(super) struct Record<'a> {
     text: &'a str,
-    pub(super) fields: Result<Vec<Field<'a>>, Reason>,
+    pub(super) fields: Result<Fields<'a>, Reason>,
 }
 
 /// The events of a line: one object, an array of them, or the body of a capture request.
@@ -171,12 +175,8 @@ pub(super) fn records_of_line(line: &str) -> Result<Vec<Record<'_>>, Reason> {
         return records_of_array(line);
     }
     let fields = object_fields(line)?;
-    let batch = fields.iter().find_map(|field| match field.value {
-        Value::Json(raw) if field.name == "batch" && raw.starts_with('[') => Some(raw),
-        _ => None,
-    });
-    match batch {
-        Some(batch) if fields.iter().all(|field| field.name != "event") => records_of_array(batch),
+    match fields.array("batch") {
+        Some(batch) if fields.lacks("event") => records_of_array(batch),
         _ => Ok(vec![Record { text: line, fields: Ok(fields) }]),
     }
 }
@@ -189,12 +189,8 @@ fn records_of_array(array: &str) -> Result<Vec<Record<'_>>, Reason> {
         .collect())
 }
 
-fn object_fields(text: &str) -> Result<Vec<Field<'_>>, Reason> {
-    let mut fields = Vec::with_capacity(16);
-    let is_object = scan::wrapped(text, &mut |key, raw| {
-        fields.push(Field { name: scan::unescape(key), value: Value::Json(raw) });
-    });
-    if is_object { Ok(fields) } else { Err(not_an_object(text)) }
+fn object_fields(text: &str) -> Result<Fields<'_>, Reason> {
+    Fields::of_json(text).ok_or_else(|| not_an_object(text))
 }
 
 /// What is wrong with a text that is no object with fields.
@@ -223,19 +219,17 @@ fn json_reason(error: &serde_json::Error) -> Reason {
 fn csv_fields<'a>(
     header: &'a csv::ByteRecord,
     row: &'a csv::ByteRecord,
-) -> Result<Vec<Field<'a>>, Reason> {
+) -> Result<Fields<'a>, Reason> {
     if row.len() != header.len() {
         let (found, expected) = (row.len(), header.len());
         return Err(Cow::Owned(format!("{found} cells where the header has {expected}")));
     }
     let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).map_err(|_| Cow::Borrowed("not UTF-8"));
-    header
-        .iter()
-        .zip(row)
-        .map(|(name, cell)| {
-            Ok(Field { name: Cow::Borrowed(text(name)?), value: Value::Text(text(cell)?) })
-        })
-        .collect()
+    let field = |(name, cell)| {
+        Ok(Field { name: Cow::Borrowed(text(name)?), value: Value::Text(text(cell)?) })
+    };
+    let fields: Vec<_> = header.iter().zip(row).map(field).collect::<Result<_, Reason>>()?;
+    Ok(fields.into())
 }
 
 fn csv_text(row: &csv::ByteRecord) -> Bytes {

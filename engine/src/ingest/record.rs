@@ -5,13 +5,15 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, SecondsFormat};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::functions::json::scan;
+use crate::error::ErrorKind;
+use crate::functions::json::scan::{self, Level};
 use crate::ingest::event::Event;
-use crate::ingest::time::parse_timestamp;
-use crate::storage::{DISTINCT_ID_HASH, GROUP_COUNT};
+use crate::ingest::time::{YEARS, parse_timestamp};
+use crate::storage::{DISTINCT_ID_HASH, GROUP_COUNT, PROPERTIES};
 
 /// Which fields of the input play which role.
 ///
@@ -52,11 +54,82 @@ impl Mapping {
 /// Why a record cannot become an event, for people to read.
 pub(super) type Reason = Cow<'static, str>;
 
+/// The same, with what programs need to know of it.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) kind: ErrorKind,
+    pub(super) reason: Reason,
+}
+
+impl Fault {
+    fn new(kind: ErrorKind, reason: impl Into<Reason>) -> Self {
+        Self { kind, reason: reason.into() }
+    }
+}
+
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        fault.reason
+    }
+}
+
 /// One named value of a record.
 #[derive(Debug)]
 pub(super) struct Field<'a> {
     pub(super) name: Cow<'a, str>,
     pub(super) value: Value<'a>,
+}
+
+/// The named values of a record.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    named: Vec<Field<'a>>,
+    /// Of the field `properties`, where reading the record has shown them.
+    known: Option<KnownProperties<'a>>,
+}
+
+impl<'a> Fields<'a> {
+    /// Of a JSON object; none for any other text.
+    pub(super) fn of_json(text: &'a str) -> Option<Self> {
+        let mut named = Vec::with_capacity(16);
+        let mut known = KnownProperties::default();
+        // The last one of several counts, and it may be spelled with escapes.
+        let mut read = Vec::new();
+        let is_object = scan::wrapped(text, PROPERTIES, &mut |level, key, raw| match level {
+            Level::Document => known.note(key, raw),
+            Level::Wrapper => {
+                let name = scan::unescape(key);
+                if name == PROPERTIES {
+                    read.push(key == PROPERTIES && raw.starts_with('{'));
+                }
+                named.push(Field { name, value: Value::Json(raw) });
+            }
+        });
+        is_object.then(|| Self { named, known: (read == [true]).then_some(known) })
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Field<'a>> {
+        self.named.iter()
+    }
+
+    /// True when no field has this name.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        self.named.iter().all(|field| field.name != name)
+    }
+
+    /// The text of an array under this name.
+    pub(super) fn array(&self, name: &str) -> Option<&'a str> {
+        self.named.iter().find_map(|field| match field.value {
+            Value::Json(raw) if field.name == name && raw.starts_with('[') => Some(raw),
+            _ => None,
+        })
+    }
+}
+
+impl<'a> From<Vec<Field<'a>>> for Fields<'a> {
+    fn from(named: Vec<Field<'a>>) -> Self {
+        Self { named, known: None }
+    }
 }
 
 /// A value as the format gives it.
@@ -66,6 +139,9 @@ pub(super) enum Value<'a> {
     Json(&'a str),
     /// Text without a type, as in CSV.
     Text(&'a str),
+    /// A time in microseconds since the epoch.
+    Time(i64),
+    Uuid(Uuid),
 }
 
 impl<'a> Value<'a> {
@@ -74,13 +150,19 @@ impl<'a> Value<'a> {
         match self {
             Self::Json(raw) => raw == "null",
             Self::Text(text) => text.is_empty(),
+            Self::Time(_) | Self::Uuid(_) => false,
         }
     }
 
     /// The value as plain text; none for NULL and for what has no plain text.
-    fn text(self) -> Option<Cow<'a, str>> {
+    pub(super) fn text(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Time(micros) => {
+                let time = DateTime::from_timestamp_micros(micros)?;
+                Some(Cow::Owned(time.to_rfc3339_opts(SecondsFormat::AutoSi, true)))
+            }
+            Self::Uuid(uuid) => Some(Cow::Owned(uuid.to_string())),
             Self::Json(raw) => match raw.as_bytes() {
                 [b'"', ..] => unquote(raw),
                 [b'-' | b'0'..=b'9' | b't' | b'f', ..] => Some(Cow::Borrowed(raw)),
@@ -95,7 +177,7 @@ impl<'a> Value<'a> {
             Self::Json(raw) if raw.starts_with('{') => return Some(Cow::Borrowed(raw)),
             Self::Json("null") => return Some(Cow::Borrowed("{}")),
             Self::Json(raw) if raw.starts_with('"') => unquote(raw)?,
-            Self::Json(_) => return None,
+            Self::Json(_) | Self::Time(_) | Self::Uuid(_) => return None,
             Self::Text(text) => Cow::Borrowed(text),
         };
         match text.trim_ascii() {
@@ -112,6 +194,7 @@ impl<'a> Value<'a> {
             Self::Json(raw) => out.push_str(raw),
             Self::Text(text) if is_canonical_number(text) => out.push_str(text),
             Self::Text(text) => write_string(text, out),
+            Self::Time(_) | Self::Uuid(_) => write_string(&self.text().unwrap_or_default(), out),
         }
     }
 }
@@ -145,12 +228,12 @@ fn unquote(json: &str) -> Option<Cow<'_, str>> {
 /// Turns the fields of a record into an event. It happened when it was received, if that is known
 /// and it does not say.
 pub(super) fn read_event<'a>(
-    fields: &[Field<'a>],
+    fields: &Fields<'a>,
     mapping: &Mapping,
     received_at: Option<i64>,
-) -> Result<Event<'a>, Reason> {
+) -> Result<Event<'a>, Fault> {
     let event = match mapping.is_foreign() {
-        true => read_foreign(fields, mapping),
+        true => read_foreign(&fields.named, mapping),
         false => read_posthog(fields, received_at),
     }?;
     check_depth("properties", &event.properties)?;
@@ -159,14 +242,17 @@ pub(super) fn read_event<'a>(
 }
 
 /// What queries cannot read is not taken in.
-fn check_depth(name: &str, json: &str) -> Result<(), Reason> {
+fn check_depth(name: &str, json: &str) -> Result<(), Fault> {
     match scan::is_too_deep(json) {
-        true => Err(Cow::Owned(format!("{name} is nested deeper than {} levels", scan::DEPTH_MAX))),
+        true => {
+            let reason = format!("{name} is nested deeper than {} levels", scan::DEPTH_MAX);
+            Err(Fault::new(ErrorKind::InvalidText, reason))
+        }
         false => Ok(()),
     }
 }
 
-fn read_foreign<'a>(fields: &[Field<'a>], mapping: &Mapping) -> Result<Event<'a>, Reason> {
+fn read_foreign<'a>(fields: &[Field<'a>], mapping: &Mapping) -> Result<Event<'a>, Fault> {
     let (event_field, constant) = match &mapping.event {
         Some(EventName::Field(name)) => (Some(name.as_str()), None),
         Some(EventName::Constant(name)) => (None, Some(name)),
@@ -234,15 +320,15 @@ const ENVELOPE: [&str; 14] = [
     "type",
 ];
 
-fn read_posthog<'a>(fields: &[Field<'a>], received_at: Option<i64>) -> Result<Event<'a>, Reason> {
+fn read_posthog<'a>(fields: &Fields<'a>, received_at: Option<i64>) -> Result<Event<'a>, Fault> {
     let mut event = Event { properties: Cow::Borrowed("{}"), ..Event::default() };
     let mut timestamp = None;
     let mut extra = Vec::new();
-    for field @ Field { name, value } in fields {
+    for field @ Field { name, value } in &fields.named {
         let (name, value) = (name.as_ref(), *value);
         match name {
-            "properties" => {
-                event.properties = value.object().ok_or("properties is not a JSON object")?;
+            PROPERTIES => {
+                event.properties = value.object().ok_or_else(|| no_object(name))?;
             }
             "uuid" => event.uuid = uuid_role(name, value)?,
             "event" => event.event = text_role(name, value)?,
@@ -257,7 +343,7 @@ fn read_posthog<'a>(fields: &[Field<'a>], received_at: Option<i64>) -> Result<Ev
             "person_id" => event.person_id = uuid_role(name, value)?,
             "person_created_at" => event.person_created_at = optional_time_role(name, value)?,
             "person_properties" => {
-                let object = value.object().ok_or("person_properties is not a JSON object")?;
+                let object = value.object().ok_or_else(|| no_object(name))?;
                 event.person_properties = (!value.is_absent()).then_some(object);
             }
             _ if ENVELOPE.contains(&name) || value.is_absent() => {}
@@ -268,7 +354,10 @@ fn read_posthog<'a>(fields: &[Field<'a>], received_at: Option<i64>) -> Result<Ev
         }
     }
     let properties = std::mem::take(&mut event.properties);
-    KnownProperties::of(&properties).fill(&mut event);
+    match &fields.known {
+        Some(known) => known.fill(&mut event),
+        None => KnownProperties::of(&properties).fill(&mut event),
+    }
     event.properties = match extra.is_empty() {
         true => properties,
         false => Cow::Owned(merge(&properties, &extra)?),
@@ -287,42 +376,58 @@ fn group_index(name: &str) -> Option<usize> {
     (index < GROUP_COUNT).then_some(index)
 }
 
-fn require(text: &str, field: &str) -> Result<(), Reason> {
+fn require(text: &str, field: &str) -> Result<(), Fault> {
     if text.is_empty() { Err(missing(field)) } else { Ok(()) }
 }
 
-fn missing(field: &str) -> Reason {
-    Cow::Owned(format!("{field} is missing"))
+fn missing(field: &str) -> Fault {
+    Fault::new(ErrorKind::Missing, format!("{field} is missing"))
+}
+
+fn no_object(field: &str) -> Fault {
+    Fault::new(ErrorKind::InvalidText, format!("{field} is not a JSON object"))
 }
 
 /// Text, or `''` for NULL.
-fn text_role<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, Reason> {
+fn text_role<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, Fault> {
     if value.is_absent() {
         return Ok(Cow::Borrowed(""));
     }
-    value.text().ok_or_else(|| Cow::Owned(format!("{name} is not text")))
+    let not_text = || Fault::new(ErrorKind::InvalidText, format!("{name} is not text"));
+    value.text().ok_or_else(not_text)
 }
 
-fn uuid_role(name: &str, value: Value<'_>) -> Result<Option<Uuid>, Reason> {
+fn uuid_role(name: &str, value: Value<'_>) -> Result<Option<Uuid>, Fault> {
+    if let Value::Uuid(uuid) = value {
+        return Ok(Some(uuid));
+    }
     let text = text_role(name, value)?;
     if text.is_empty() {
         return Ok(None);
     }
     let uuid = Uuid::try_parse(&text);
-    uuid.map(Some).map_err(|_| Cow::Owned(format!("{name} is not a UUID: {}", excerpt(&text))))
+    uuid.map(Some).map_err(|_| {
+        let reason = format!("{name} is not a UUID: {}", excerpt(&text));
+        Fault::new(ErrorKind::InvalidText, reason)
+    })
 }
 
-fn optional_time_role(name: &str, value: Value<'_>) -> Result<Option<i64>, Reason> {
+fn optional_time_role(name: &str, value: Value<'_>) -> Result<Option<i64>, Fault> {
     if value.is_absent() { Ok(None) } else { time_role(name, value).map(Some) }
 }
 
-fn time_role(name: &str, value: Value<'_>) -> Result<i64, Reason> {
+fn time_role(name: &str, value: Value<'_>) -> Result<i64, Fault> {
     if value.is_absent() {
         return Err(missing(name));
     }
-    let text = value.text().ok_or_else(|| format!("{name} is not a time"))?;
+    let invalid = |reason| Fault::new(ErrorKind::InvalidDateTime, reason);
+    if let Value::Time(micros) = value {
+        let outside = || invalid(format!("{name} is not in the years 1 to 9999"));
+        return YEARS.contains(&micros).then_some(micros).ok_or_else(outside);
+    }
+    let text = value.text().ok_or_else(|| invalid(format!("{name} is not a time")))?;
     parse_timestamp(&text)
-        .ok_or_else(|| Cow::Owned(format!("{name} is not a time: {}", excerpt(&text))))
+        .ok_or_else(|| invalid(format!("{name} is not a time: {}", excerpt(&text))))
 }
 
 fn excerpt(text: &str) -> String {
@@ -356,8 +461,8 @@ impl Properties {
 }
 
 /// The object with more pairs in front, save those whose key it has.
-fn merge(object: &str, extra: &[&Field<'_>]) -> Result<String, Reason> {
-    let broken = "properties is not a JSON object";
+fn merge(object: &str, extra: &[&Field<'_>]) -> Result<String, Fault> {
+    let broken = || no_object("properties");
     let mut own = Vec::new();
     scan::members(object, &mut |key, _| own.push(scan::unescape(key)));
     let mut properties = Properties::default();
@@ -367,7 +472,7 @@ fn merge(object: &str, extra: &[&Field<'_>]) -> Result<String, Reason> {
         }
     }
     let pairs = properties.pairs;
-    let rest = object.trim_ascii_start().strip_prefix('{').ok_or(broken)?;
+    let rest = object.trim_ascii_start().strip_prefix('{').ok_or_else(broken)?;
     let comma = if own.is_empty() || pairs.is_empty() { "" } else { "," };
     Ok(format!("{{{pairs}{comma}{rest}"))
 }
@@ -387,24 +492,27 @@ impl<'a> KnownProperties<'a> {
     /// Of an object; nothing of one that is too deep.
     fn of(object: &'a str) -> Self {
         let mut known = Self::default();
-        scan::members(object, &mut |key, raw| {
-            if !key.starts_with(['$', 'd', '\\']) {
-                return;
-            }
-            let slot = match scan::unescape(key).as_ref() {
-                "distinct_id" => &mut known.distinct_id,
-                "$session_id" => &mut known.session_id,
-                "$window_id" => &mut known.window_id,
-                "$elements_chain" => &mut known.elements_chain,
-                "$process_person_profile" => &mut known.process_person_profile,
-                key => match group_index(key) {
-                    Some(index) => &mut known.groups[index],
-                    None => return,
-                },
-            };
-            *slot = Some(Value::Json(raw));
-        });
+        scan::members(object, &mut |key, raw| known.note(key, raw));
         known
+    }
+
+    /// Keeps a member if it is one of these.
+    fn note(&mut self, raw_key: &str, raw: &'a str) {
+        if !raw_key.starts_with(['$', 'd', '\\']) {
+            return;
+        }
+        let slot = match scan::unescape(raw_key).as_ref() {
+            "distinct_id" => &mut self.distinct_id,
+            "$session_id" => &mut self.session_id,
+            "$window_id" => &mut self.window_id,
+            "$elements_chain" => &mut self.elements_chain,
+            "$process_person_profile" => &mut self.process_person_profile,
+            key => match group_index(key) {
+                Some(index) => &mut self.groups[index],
+                None => return,
+            },
+        };
+        *slot = Some(Value::Json(raw));
     }
 
     /// Gives their values to the columns that have none.

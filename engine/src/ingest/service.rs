@@ -8,10 +8,13 @@
 //! there as a whole or not at all. The commit that brings events into files says up to which
 //! record they are there; what comes behind is read from memory, after a restart too.
 
+mod counts;
 mod flush;
 mod recent;
 mod record;
+mod upkeep;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,15 +24,20 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use datafusion::common::HashSet;
 use futures::TryStreamExt;
 use object_store::path::Path;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use crate::ingest::service::counts::Counts;
 use crate::ingest::service::flush::Flusher;
 use crate::ingest::service::recent::Recent;
-use crate::storage::{EventStore, HotBatch, Location, ProjectId, events_schema};
+pub(crate) use crate::ingest::service::record::decode as read_record;
+use crate::storage::{
+    EventStore, HotBatch, Location, ProjectId, check_conditional_put, events_schema,
+};
 use crate::wal::local::{LocalOptions, LocalWal};
 use crate::wal::objects::{ObjectOptions, ObjectWal};
 use crate::wal::{Seq, Wal, WalStatus};
@@ -47,11 +55,17 @@ pub struct IngestOptions {
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self {
-            flush_bytes: 64 << 20,
-            flush_after: Duration::from_secs(10),
-            pending_bytes_max: 512 << 20,
-        }
+        let flush_after = Duration::from_secs(10);
+        Self { flush_bytes: 0, flush_after, pending_bytes_max: 0 }.with_memory(512 << 20)
+    }
+}
+
+impl IngestOptions {
+    /// The same, with so much memory for events that are in no file.
+    #[must_use]
+    pub fn with_memory(self, bytes: usize) -> Self {
+        // What comes while an eighth is moved has room.
+        Self { flush_bytes: bytes / 8, pending_bytes_max: bytes, ..self }
     }
 }
 
@@ -64,6 +78,8 @@ pub struct Appended {
     pub repeated: u64,
 }
 
+/// Where the write-ahead log is in a data folder.
+pub(crate) const WAL_FOLDER: &str = "wal";
 /// Requests that wait for their turn.
 const QUEUE_MAX: usize = 1024;
 
@@ -75,6 +91,8 @@ pub struct Ingest {
     /// Of requests that wait.
     waiting_bytes: AtomicUsize,
     pending_bytes_max: usize,
+    counts: Mutex<BTreeMap<ProjectId, Counts>>,
+    wal: Arc<dyn Wal>,
     flusher: Arc<Flusher>,
     closing: CancellationToken,
     tasks: TaskTracker,
@@ -92,7 +110,8 @@ impl Ingest {
     /// Opens the write-ahead log of a store, and makes what it holds queryable.
     ///
     /// # Errors
-    /// `Storage` when another process takes events in, or the log cannot be read.
+    /// `Storage` when another process takes events in, the log cannot be read, or the object store
+    /// has no conditional put.
     pub async fn open(
         store: &EventStore,
         location: &Location,
@@ -100,6 +119,7 @@ impl Ingest {
     ) -> Result<Self> {
         let wal = open_wal(store, location).await?;
         let snapshot = store.snapshot().await?;
+        let deletions = store.deletions();
         let mut recent = Recent::of(store, &snapshot).await?;
         replay(store, wal.as_ref(), Seq(snapshot.flushed()), &mut recent).await?;
         let grown = Arc::new(Notify::new());
@@ -110,14 +130,33 @@ impl Ingest {
             Arc::clone(&grown),
         ));
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
-        let appender = Appender { store: store.clone(), wal, recent, grown, requests };
+        let appender = Appender {
+            store: store.clone(),
+            wal: Arc::clone(&wal),
+            recent,
+            deletions,
+            grown,
+            requests,
+        };
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
         tasks.spawn(appender.run(closing.clone()));
-        tasks.spawn(Arc::clone(&flusher).run(closing.clone()));
+        let due = Arc::new(Notify::new());
+        tasks.spawn(Arc::clone(&flusher).run(Arc::clone(&due), closing.clone()));
+        tasks.spawn(upkeep::run(store.clone(), due, closing.clone()));
         let pending_bytes_max = options.pending_bytes_max;
         let (store, waiting_bytes) = (store.clone(), AtomicUsize::new(0));
-        Ok(Self { queue, store, waiting_bytes, pending_bytes_max, flusher, closing, tasks })
+        Ok(Self {
+            queue,
+            store,
+            waiting_bytes,
+            pending_bytes_max,
+            counts: Mutex::default(),
+            wal,
+            flusher,
+            closing,
+            tasks,
+        })
     }
 
     /// Stores events of a project, those that it does not have yet. They are durable and in every
@@ -128,6 +167,12 @@ impl Ingest {
     /// `Storage` when the log cannot be written: the events may have been stored then, and sending
     /// them again is right.
     pub async fn append(&self, project: ProjectId, rows: RecordBatch) -> Result<Appended> {
+        let outcome = self.hand_over(project, rows).await;
+        self.counts.lock().entry(project).or_default().add(&outcome);
+        outcome
+    }
+
+    async fn hand_over(&self, project: ProjectId, rows: RecordBatch) -> Result<Appended> {
         let bytes = rows.get_array_memory_size();
         let _waiting = Waiting::new(&self.waiting_bytes, bytes);
         let waiting = self.waiting_bytes.load(Ordering::Relaxed);
@@ -142,6 +187,16 @@ impl Ingest {
         let ended = || Error::new(ErrorKind::Storage, "the server is ending");
         self.queue.send(Request { project, rows, answer }).await.map_err(|_| ended())?;
         answered.await.map_err(|_| ended())?
+    }
+
+    /// What became of a project's requests.
+    pub(crate) fn counts(&self, project: ProjectId) -> Counts {
+        self.counts.lock().get(&project).copied().unwrap_or_default()
+    }
+
+    /// What the write-ahead log holds now.
+    pub(crate) fn wal_status(&self) -> WalStatus {
+        self.wal.status()
     }
 
     /// Moves all events that are acknowledged by now into files.
@@ -181,23 +236,21 @@ impl Drop for Waiting<'_> {
 
 /// Opens the log, which one process has at a time.
 async fn open_wal(store: &EventStore, location: &Location) -> Result<Arc<dyn Wal>> {
-    const FOLDER: &str = "wal";
     let after = Seq(store.snapshot().await?.flushed());
     let wal: Arc<dyn Wal> = match location.folder()? {
         Some(folder) => {
             let options = LocalOptions { after, ..LocalOptions::default() };
-            let open = move || LocalWal::open(&folder.join(FOLDER), &options);
+            let open = move || LocalWal::open(&folder.join(WAL_FOLDER), &options);
             let opened = spawn_blocking(open).await;
             Arc::new(opened.map_err(|error| Error::internal(error.to_string()))??)
         }
         None => {
             let options = ObjectOptions { after, ..ObjectOptions::default() };
             let (_, objects) = store.object_store();
-            Arc::new(ObjectWal::open(Arc::clone(objects), Path::from(FOLDER), options).await?)
+            check_conditional_put(objects.as_ref()).await?;
+            Arc::new(ObjectWal::open(Arc::clone(objects), Path::from(WAL_FOLDER), options).await?)
         }
     };
-    // Whoever had it before may have flushed meanwhile.
-    store.look_up_flushed().await?;
     let WalStatus { epoch, first, last, bytes, segments, failed } = wal.status();
     tracing::info!(epoch, %first, %last, bytes, segments, failed, "the write-ahead log is open");
     Ok(wal)
@@ -210,12 +263,13 @@ async fn replay(store: &EventStore, wal: &dyn Wal, after: Seq, recent: &mut Rece
         let mut batches = Vec::new();
         for (project, rows) in record::decode(&bytes)? {
             // A record may be there twice: after an error its events were sent again.
-            let rows = recent.without_known(project, &rows, &mut HashSet::new())?;
-            let Some(rows) = rows else { continue };
-            recent.add(project, &rows)?;
-            batches.push(HotBatch::new(seq.0, project, rows)?);
+            let new = recent.without_known(project, &rows, &mut HashSet::new())?;
+            // Without rows too: the position moves on with the next flush.
+            let new = new.unwrap_or_else(|| rows.slice(0, 0));
+            recent.add(project, &new)?;
+            batches.push(HotBatch::new(seq.0, project, new)?);
         }
-        store.hot().add(batches);
+        store.hot().add(batches)?;
     }
     Ok(())
 }
@@ -225,6 +279,8 @@ struct Appender {
     store: EventStore,
     wal: Arc<dyn Wal>,
     recent: Recent,
+    /// The deletions that `recent` knows of.
+    deletions: u64,
     grown: Arc<Notify>,
     requests: mpsc::Receiver<Request>,
 }
@@ -263,6 +319,13 @@ impl Appender {
 
     /// What became of each request.
     async fn append(&mut self, requests: &[(ProjectId, RecordBatch)]) -> Result<Vec<Appended>> {
+        // Events that were deleted, by whomever, may come again.
+        let deletions = self.store.deletions();
+        if deletions != self.deletions {
+            let snapshot = self.store.snapshot().await?;
+            self.recent = Recent::of(&self.store, &snapshot).await?;
+            self.deletions = deletions;
+        }
         let mut in_group = HashSet::new();
         let mut appended = Vec::with_capacity(requests.len());
         let mut news: Vec<(ProjectId, Vec<RecordBatch>)> = Vec::new();
@@ -290,7 +353,7 @@ impl Appender {
         }
         let batches =
             batches.into_iter().map(|(project, rows)| HotBatch::new(position, project, rows));
-        self.store.hot().add(batches.collect::<Result<Vec<_>>>()?);
+        self.store.hot().add(batches.collect::<Result<Vec<_>>>()?)?;
         self.grown.notify_one();
         Ok(appended)
     }

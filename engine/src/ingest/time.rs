@@ -20,7 +20,7 @@ pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
 
 const MICROS: i64 = 1_000_000;
 /// The years 1 to 9999 in UTC: what ISO 8601, the log and other readers of the files can say.
-const YEARS: Range<i64> = -62_135_596_800 * MICROS..253_402_300_800 * MICROS;
+pub(super) const YEARS: Range<i64> = -62_135_596_800 * MICROS..253_402_300_800 * MICROS;
 
 fn parse_iso(bytes: &[u8]) -> Option<i64> {
     let (date, mut rest) = bytes.split_at(10);

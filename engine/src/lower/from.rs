@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, and, col, lit};
@@ -14,6 +15,7 @@ use crate::catalog::{is_hidden, span_of};
 use crate::error::{Error, ErrorKind, Result, did_you_mean};
 use crate::functions::PlanContext;
 use crate::types::Type;
+use crate::types::time::{Order, Zone, parse_datetime};
 
 /// Puts the FROM clause into the scope: its relations, and the plan that joins them.
 pub(super) fn lower<'a>(scope: &mut Scope<'a>, join: &'a ast::Join) -> Result<()> {
@@ -173,7 +175,14 @@ fn table<'a>(
             hidden: is_hidden(field),
         })
         .collect();
-    let provider = provider_as_source(Arc::clone(&table.provider));
+    let provider = match &source.as_of {
+        Some(time) => {
+            let zone = Zone::parse(&scope.env.settings.timezone)?;
+            scope.env.catalog.as_of(table, as_of(time, &zone)?).map_err(|e| e.at(time.span))?
+        }
+        None => Arc::clone(&table.provider),
+    };
+    let provider = provider_as_source(provider);
     let plan = LogicalPlanBuilder::scan(reference, provider, None)?.build()?;
     let path = match alias {
         Some(_) => vec![known.to_owned()],
@@ -184,6 +193,20 @@ fn table<'a>(
     let identity = identity.map(|column| column.column.clone());
     let relation = Relation::new(known, columns);
     Ok((Relation { path, identity, ..relation }, plan))
+}
+
+/// The time of `AS OF TIMESTAMP 'time'`.
+fn as_of(time: &ast::Expr, zone: &Zone) -> Result<DateTime<Utc>> {
+    let text = match &time.kind {
+        ast::ExprKind::Literal(ast::Literal::String(text)) => text,
+        _ => return Err(Error::internal("AS OF has a string").at(time.span)),
+    };
+    let micros = parse_datetime(text, zone, Order::MonthFirst);
+    micros.and_then(DateTime::from_timestamp_micros).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidDateTime, format!("not a time: '{text}'"))
+            .at(time.span)
+            .hint("A time is such as '2026-03-01 10:00:00', in the session's zone, or '…Z'.")
+    })
 }
 
 /// `SAMPLE 0.1`: the users whose hash falls into the first tenth, so that whole users are kept.

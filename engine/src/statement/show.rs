@@ -102,7 +102,7 @@ pub(crate) async fn relations(work: &Work) -> Result<Vec<TableInfo>> {
         doc: table.doc.to_owned(),
         schema: table.visible_schema(),
         view: None,
-        insertable: definitions.tables.contains_key(&table.name),
+        insertable: table.name == "events" || definitions.tables.contains_key(&table.name),
     });
     let views = definitions.views.iter().map(|(name, view)| {
         let (doc, schema) = match lower::lower_view(name, view, work.scene(&catalog)) {

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use hedgerow_parser::ast::{Ident, Query, TableContent};
 
 use super::definitions::{already_exists, change};
-use super::{Params, Work};
+use super::{Params, Work, events};
 use crate::answer::{Notice, ResultStream};
 use crate::catalog::{Catalog, made, plain_name, span_of};
 use crate::error::{Error, ErrorKind, Result};
@@ -130,7 +130,13 @@ pub(super) async fn insert(
     params: Params,
 ) -> Result<ResultStream> {
     let catalog = work.catalog().await?;
-    let (definition, targets) = targets(&catalog, table, columns)?;
+    let (definition, targets) = match destination(&catalog, table, columns)? {
+        (Destination::Table(definition), targets) => (definition, targets),
+        (Destination::Events, targets) => {
+            let inserting = events::insert(work, &catalog, &targets, source, params);
+            return Box::pin(inserting).await;
+        }
+    };
     let task = Task::Insert(source, &targets);
     let query = work.lower(task, &catalog, params)?;
     let plan = work.plan(&query).await?;
@@ -139,29 +145,52 @@ pub(super) async fn insert(
     Ok(ResultStream::done("INSERT 0", Some(rows)).with_notices(query.notices))
 }
 
-/// The columns of a table, and which column of the inserted rows fills each.
+/// Where inserted rows go.
+pub(super) enum Destination<'a> {
+    Events,
+    Table(&'a TableDefinition),
+}
+
+/// Where rows for a table go, and which column of theirs fills each of its columns.
 ///
 /// # Errors
-/// `UnknownTable`, `UnknownColumn`, `Duplicate`; `WrongObject` for a view; `Unsupported` for
-/// events, `NotAllowed` for other tables of Hedgerow's own.
-pub(super) fn targets<'a>(
+/// `UnknownTable`, `UnknownColumn`, `Duplicate`; `WrongObject` for a view; `NotAllowed` for other
+/// tables of Hedgerow's own.
+pub(super) fn destination<'a>(
     catalog: &'a Catalog,
     table: &[Ident],
     columns: &[Ident],
-) -> Result<(&'a TableDefinition, Vec<Target>)> {
+) -> Result<(Destination<'a>, Vec<Target>)> {
     let plain = plain_name(table);
-    if plain == "events" {
-        return Err(Error::unsupported("events are not inserted with SQL")
-            .at(span_of(table))
-            .hint("Import them: hedgerow import --data DIR FILE."));
+    let is_events = plain == "events";
+    if !is_events {
+        super::definitions::find(catalog, hedgerow_parser::ast::RelationKind::Table, table)?;
     }
-    super::definitions::find(catalog, hedgerow_parser::ast::RelationKind::Table, table)?;
-    let fields = catalog.resolve(table)?.fields();
+    let relation = catalog.resolve(table)?;
+    let fields = relation.fields();
+    check_columns(&plain, &fields, columns)?;
+    if is_events {
+        return Ok((Destination::Events, events::targets(relation, columns)));
+    }
     let missing = || Error::internal(format!("table {plain} has no definition"));
     let definition = catalog.definitions().tables.get(&plain).ok_or_else(missing)?;
+    let target = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| Target {
+        name: field.name().clone(),
+        ty: Type::from_field(field),
+        from: match columns.is_empty() {
+            true => Some(at),
+            false => columns.iter().position(|column| column.name == *field.name()),
+        },
+    };
+    let targets = fields.fields().iter().enumerate().map(target).collect();
+    Ok((Destination::Table(definition), targets))
+}
+
+/// Checks the names of the columns to fill.
+fn check_columns(table: &str, fields: &Schema, columns: &[Ident]) -> Result<()> {
     for (at, column) in columns.iter().enumerate() {
         if fields.field_with_name(&column.name).is_err() {
-            let message = format!("table {plain} has no column named {}", column.name);
+            let message = format!("table {table} has no column named {}", column.name);
             let names = fields.fields().iter().map(|field| field.name().as_str());
             let error = Error::new(ErrorKind::UnknownColumn, message).at(column.span);
             return Err(match crate::error::did_you_mean(&column.name, names) {
@@ -174,13 +203,5 @@ pub(super) fn targets<'a>(
             return Err(Error::new(ErrorKind::Duplicate, message).at(column.span));
         }
     }
-    let target = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| Target {
-        name: field.name().clone(),
-        ty: Type::from_field(field),
-        from: match columns.is_empty() {
-            true => Some(at),
-            false => columns.iter().position(|column| column.name == *field.name()),
-        },
-    };
-    Ok((definition, fields.fields().iter().enumerate().map(target).collect()))
+    Ok(())
 }

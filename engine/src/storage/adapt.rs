@@ -21,7 +21,7 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
-use super::schema::events_schema;
+use super::schema::placed_schema;
 use super::shred::{
     Columns, DOCUMENTS, Kind, Layouts, Place, Twin, column_name, is_remainder_column,
 };
@@ -57,7 +57,7 @@ pub(crate) struct Adapter<'a> {
 impl<'a> Adapter<'a> {
     /// For a file of `events` with these columns.
     pub(crate) fn new(file: &'a SchemaRef, layouts: &'a Layouts) -> Result<Self> {
-        let table = Arc::clone(events_schema());
+        let table = Arc::clone(placed_schema());
         let plain = DefaultPhysicalExprAdapterFactory.create(table, Arc::clone(file))?;
         Ok(Self { plain, file, layouts, origins: RefCell::default() })
     }

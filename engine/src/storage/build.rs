@@ -6,6 +6,7 @@
 //! their files the same way.
 
 mod cells;
+mod gather;
 mod order;
 mod repeats;
 mod run;

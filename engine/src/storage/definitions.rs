@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::storage::ProjectId;
 use crate::types::property::PropertyType;
 
-const FOLDER: &str = "definitions";
+pub(super) const FOLDER: &str = "definitions";
 
 /// What users made in one project, at one version.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub(crate) struct Definitions {
     /// The types that event properties were given by hand, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) property_types: BTreeMap<String, PropertyType>,
+    /// Events of this age are deleted; none are when it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retention_days: Option<u32>,
 }
 
 /// A view.

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use url::Url;
+use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::durable::DurableFiles;
@@ -113,6 +114,32 @@ fn open_remote(
         true => Arc::from(store),
         false => Arc::new(PrefixStore::new(store, prefix)),
     })
+}
+
+/// Refuses a store that puts an object in the place of another though it is asked not to: two
+/// writers would undo each other's work. Those that know that they cannot do it say so themselves.
+///
+/// # Errors
+/// `Storage` for such a store, and when it does not answer.
+pub(crate) async fn check_conditional_put(objects: &dyn ObjectStore) -> Result<()> {
+    let path = Path::from(format!("wal/probe-{}", Uuid::new_v4()));
+    let put = || objects.put_opts(&path, PutPayload::from_static(b"probe"), PutMode::Create.into());
+    let mut done = put().await;
+    if done.is_ok() {
+        done = put().await;
+        objects.delete(&path).await?;
+    }
+    match done {
+        Ok(_) => Err(Error::new(
+            ErrorKind::Storage,
+            "the object store has no conditional put: it replaces an object although it is asked \
+             to put one only where there is none",
+        )
+        .hint("Use a store that heeds `If-None-Match: *`, or a newer version of this one.")),
+        // The name is ours alone: should the first put say so, it was sent again by the client.
+        Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The error for a location that holds no store.

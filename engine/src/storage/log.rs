@@ -1,12 +1,15 @@
 //! The log of a table: which files it consists of at each version. Only the log moves, one
 //! version at a time; files never change.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use object_store::path::Path;
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use crate::error::Result;
 use crate::storage::hot::Position;
@@ -32,26 +35,36 @@ pub(crate) struct LogSnapshot {
 }
 
 impl LogSnapshot {
-    /// A version with these files, and what `before` has found out that still holds.
     pub(crate) fn new(
         version: Version,
         parts: BTreeMap<String, Arc<Part>>,
         flushed: Position,
-        before: Option<&Self>,
     ) -> Self {
-        let properties = match before {
-            Some(before) if before.parts.keys().all(|path| parts.contains_key(path)) => {
-                let added = parts.iter().filter(|(path, _)| !before.parts.contains_key(*path));
-                before.properties.grown(added.map(|(_, part)| part))
-            }
-            _ => PropertyCache::default(),
+        let (properties, index) = (PropertyCache::default(), OnceLock::new());
+        Self { version, parts, flushed, properties, index }
+    }
+
+    /// The version that commits made of this one, with what this one has found out that still
+    /// holds.
+    pub(crate) fn after(&self, version: Version, change: &Difference) -> Self {
+        let mut parts = self.parts.clone();
+        let mut are_gone = false;
+        for path in &change.removed {
+            are_gone |= parts.remove(path).is_some();
+        }
+        for (path, part) in &change.added {
+            are_gone |= parts.insert(path.clone(), Arc::clone(part)).is_some();
+        }
+        let added: Vec<_> = change.added.values().cloned().collect();
+        let properties = match are_gone {
+            true => PropertyCache::default(),
+            false => self.properties.grown(&added),
         };
-        let known = before.and_then(|before| before.index.get());
-        let index = known.and_then(|known| known.changed(&parts));
+        let index = self.index.get().and_then(|index| index.changed(&parts, &added, are_gone));
         Self {
             version,
             parts,
-            flushed,
+            flushed: change.flushed.unwrap_or(self.flushed),
             properties,
             index: index.map_or_else(OnceLock::new, OnceLock::from),
         }
@@ -60,6 +73,27 @@ impl LogSnapshot {
     /// The bounds of all parts, made ready for pruning when they are first asked for.
     pub(crate) fn index(&self) -> &PartIndex {
         self.index.get_or_init(|| PartIndex::new(self.parts.values().cloned().collect()))
+    }
+}
+
+/// What commits did to a table, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    /// By path.
+    added: BTreeMap<String, Arc<Part>>,
+    removed: HashSet<String>,
+    /// Where the position in the write-ahead log moved to, if it did.
+    pub(crate) flushed: Option<Position>,
+}
+
+impl Difference {
+    pub(crate) fn add(&mut self, part: Part) {
+        self.added.insert(part.path.clone(), Arc::new(part));
+    }
+
+    pub(crate) fn remove(&mut self, path: String) {
+        self.added.remove(&path);
+        self.removed.insert(path);
     }
 }
 
@@ -78,7 +112,7 @@ impl PropertyCache {
     }
 
     /// Those of a version that has these parts more.
-    fn grown<'a>(&self, added: impl Iterator<Item = &'a Arc<Part>>) -> Self {
+    fn grown(&self, added: &[Arc<Part>]) -> Self {
         let mut known = self.0.lock().clone();
         for part in added {
             for (project, properties) in &mut known {
@@ -90,19 +124,38 @@ impl PropertyCache {
 }
 
 /// What a commit does to the files of a table.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Change {
+    /// By which the commit is known again.
+    pub(crate) id: Uuid,
+    pub(crate) kind: ChangeKind,
+    /// A file that is there already is replaced, in what the log says of it.
     pub(crate) adds: Vec<Part>,
-    /// Files whose rows are all in `adds`.
-    pub(crate) rewritten: Vec<Arc<Part>>,
+    pub(crate) removes: Vec<Arc<Part>>,
     /// With these files all records of the write-ahead log up to here are in the table.
     pub(crate) flushed: Option<Position>,
 }
 
+/// What a commit does to the rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    /// There are more.
+    Append,
+    /// The same are in other files.
+    Rewrite,
+    /// There are fewer.
+    Delete,
+}
+
 impl Change {
+    pub(crate) fn new(kind: ChangeKind) -> Self {
+        let (adds, removes) = (Vec::new(), Vec::new());
+        Self { id: Uuid::now_v7(), kind, adds, removes, flushed: None }
+    }
+
     /// New rows.
     pub(crate) fn add(adds: Vec<Part>) -> Self {
-        Self { adds, ..Self::default() }
+        Self { adds, ..Self::new(ChangeKind::Append) }
     }
 }
 
@@ -122,12 +175,26 @@ pub(crate) trait TableLog: std::fmt::Debug + Send + Sync {
     /// The newest version. Reads only what the log gained since the last call.
     async fn snapshot(&self) -> Result<Arc<LogSnapshot>>;
 
-    /// Looks up how much of the write-ahead log is in the table. Needed by who takes over the
-    /// write-ahead log; afterwards nobody else can change it.
-    async fn look_up_flushed(&self) -> Result<()>;
+    /// How many commits deleted rows, of those that this process knows of.
+    fn deletions(&self) -> u64;
+
+    /// The version that was the newest at a time; else when the earliest that is still known was
+    /// made, none when that is not known either.
+    async fn snapshot_at(
+        &self,
+        time: DateTime<Utc>,
+    ) -> Result<Result<Arc<LogSnapshot>, Option<DateTime<Utc>>>>;
 
     /// Changes the files on top of `expected`, and only on top of that, as a whole.
     async fn commit(&self, expected: Version, change: Change) -> Result<Outcome>;
+
+    /// Files of the table that commits of late have replaced, relative to it; some may be gone.
+    async fn replaced(&self) -> Result<HashSet<Path>>;
+    /// True when a commit after this version is that of the change.
+    async fn has_commit(&self, change: Uuid, after: Version) -> Result<bool>;
+
+    /// The files of the log, relative to the table, by which a version of it can be read.
+    async fn files(&self, upto: Version) -> Result<Vec<Path>>;
 
     /// Deletes the files that no version of the last `keep` names, and after a day at least those
     /// that never were committed: how many there were.

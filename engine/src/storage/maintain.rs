@@ -15,9 +15,12 @@ use crate::error::Result;
 use crate::storage::build::{
     BUFFER_BYTES, BuildOptions, BuiltParts, Sorter, column, default_workers, thin_rows,
 };
-use crate::storage::log::Change;
+use crate::storage::log::{Change, ChangeKind};
 use crate::storage::maintain::plan::plan;
-use crate::storage::{EventStore, Outcome, Part, ProjectId, Snapshot, TEAM_ID};
+use crate::storage::{EventStore, Part, ProjectId, Snapshot, TEAM_ID};
+
+pub use crate::storage::maintain::plan::Form;
+pub(crate) use crate::storage::maintain::plan::days;
 
 /// How much is rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub struct MaintainReport {
     pub events: u64,
     /// Events that were there twice.
     pub duplicates: u64,
+    /// Events older than their project keeps them.
+    pub expired: u64,
     /// Files that no version of late names, which are gone now.
     pub deleted: u64,
     pub elapsed: Duration,
@@ -73,19 +78,23 @@ pub struct MaintainReport {
 
 impl EventStore {
     /// Rewrites files where that makes queries faster, in one commit, and deletes what is no
-    /// longer used. Queries and imports go on meanwhile.
+    /// longer used; with [`Effort::Full`] also the events that are older than they are kept. Queries and imports go on meanwhile.
     ///
     /// # Errors
     /// `Storage` when a file cannot be read or written. Nothing has changed then.
     pub async fn maintain(&self, options: &MaintainOptions) -> Result<MaintainReport> {
         let started = Instant::now();
+        let expired = match options.effort {
+            Effort::Full => self.expire().await?,
+            Effort::Light => 0,
+        };
         let mut report = loop {
             let snapshot = self.snapshot().await?;
             let mut upkeep = Upkeep {
                 store: self,
                 options,
                 snapshot,
-                change: Change::default(),
+                change: Change::new(ChangeKind::Rewrite),
                 report: MaintainReport::default(),
             };
             let outcome = upkeep.run().await;
@@ -98,10 +107,76 @@ impl EventStore {
             }
         };
         if report.rewritten > 0 || options.effort == Effort::Full {
-            report.deleted = self.log.vacuum(options.keep).await?;
+            report.deleted = self.clean(options.keep).await?;
         }
-        report.elapsed = started.elapsed();
+        (report.expired, report.elapsed) = (expired, started.elapsed());
         Ok(report)
+    }
+
+    /// How many files of a version upkeep would rewrite.
+    ///
+    /// # Errors
+    /// `Storage` when a file cannot be read.
+    pub(crate) async fn upkeep_due(&self, snapshot: &Snapshot, effort: Effort) -> Result<usize> {
+        let parts: Vec<_> = snapshot.parts().cloned().collect();
+        let projects = self.projects_with_events(snapshot).await?;
+        let due = projects.into_iter().flat_map(|project| {
+            plan(&parts, project, thin_rows(snapshot.rows_of(project)), effort)
+                .into_iter()
+                .flatten()
+        });
+        Ok(due.map(|part| part.path.clone()).collect::<BTreeSet<_>>().len())
+    }
+
+    /// The projects that have events, whether or not they have a name.
+    async fn projects_with_events(&self, snapshot: &Snapshot) -> Result<BTreeSet<ProjectId>> {
+        let mut projects = BTreeSet::new();
+        for part in snapshot.parts() {
+            match part.project() {
+                Some(project) => {
+                    projects.insert(project);
+                }
+                None => {
+                    let mut batches = self.read_part(part, &[TEAM_ID]).await?;
+                    while let Some(batch) = batches.try_next().await? {
+                        let teams = column(&batch, TEAM_ID)?.as_primitive::<Int64Type>();
+                        projects.extend(teams.values().iter().map(|team| ProjectId(*team)));
+                    }
+                }
+            }
+        }
+        Ok(projects)
+    }
+
+    /// Deletes the files that no version of this last span of time names: how many.
+    ///
+    /// # Errors
+    /// `Storage` when the log cannot be read or a file cannot be deleted.
+    pub async fn clean(&self, keep: Duration) -> Result<u64> {
+        let deleted = self.log.vacuum(keep).await?;
+        self.settle_mutations().await?;
+        Ok(deleted)
+    }
+
+    /// Writes a project's events of some files anew, without the deleted ones. The project has
+    /// `elsewhere` events more.
+    pub(crate) async fn rewrite(
+        &self,
+        project: ProjectId,
+        parts: &[Arc<Part>],
+        elsewhere: u64,
+        options: &MaintainOptions,
+    ) -> Result<BuiltParts> {
+        let mut sorter = Sorter::new(options.buffer_bytes);
+        for part in parts {
+            sorter.push_part(self, project, part).await?;
+        }
+        let options = BuildOptions {
+            modified_ms: Utc::now().timestamp_millis(),
+            workers: options.workers,
+            rows_elsewhere: elsewhere,
+        };
+        self.build_parts(project, sorter.finish().await?, Vec::new(), options).await
     }
 }
 
@@ -120,78 +195,25 @@ impl Upkeep<'_> {
         self.report.files_before = self.snapshot.parts().count() as u64;
         let mut rewritten: BTreeMap<String, Arc<Part>> = BTreeMap::new();
         let parts: Vec<_> = self.snapshot.parts().cloned().collect();
-        for project in self.projects().await? {
+        for project in self.store.projects_with_events(&self.snapshot).await? {
             let rows = self.snapshot.rows_of(project);
             for job in plan(&parts, project, thin_rows(rows), self.options.effort) {
-                let built = self.rewrite(project, &job, rows).await?;
+                let own = job.iter().filter(|part| part.is_only(project));
+                let elsewhere = rows - own.filter_map(|part| part.rows()).sum::<u64>();
+                let built = self.store.rewrite(project, &job, elsewhere, self.options).await?;
                 self.report.duplicates += built.duplicates;
                 self.change.adds.extend(built.parts);
                 rewritten.extend(job.into_iter().map(|part| (part.path.clone(), part)));
             }
         }
-        self.change.rewritten = rewritten.into_values().collect();
-        self.report.rewritten = self.change.rewritten.len() as u64;
+        self.change.removes = rewritten.into_values().collect();
+        self.report.rewritten = self.change.removes.len() as u64;
         self.report.events = self.change.adds.iter().filter_map(Part::rows).sum();
         self.report.files_after =
             self.report.files_before - self.report.rewritten + self.change.adds.len() as u64;
-        self.commit().await
-    }
-
-    /// The projects that have events, whether or not they have a name.
-    async fn projects(&self) -> Result<BTreeSet<ProjectId>> {
-        let mut projects = BTreeSet::new();
-        for part in self.snapshot.parts() {
-            match part.project() {
-                Some(project) => {
-                    projects.insert(project);
-                }
-                None => {
-                    let mut batches = self.store.read_part(part, &[TEAM_ID]).await?;
-                    while let Some(batch) = batches.try_next().await? {
-                        let teams = column(&batch, TEAM_ID)?.as_primitive::<Int64Type>();
-                        projects.extend(teams.values().iter().map(|team| ProjectId(*team)));
-                    }
-                }
-            }
-        }
-        Ok(projects)
-    }
-
-    async fn rewrite(
-        &self,
-        project: ProjectId,
-        parts: &[Arc<Part>],
-        rows_of_project: u64,
-    ) -> Result<BuiltParts> {
-        let mut sorter = Sorter::new(self.options.buffer_bytes);
-        for part in parts {
-            sorter.push_part(self.store, project, part).await?;
-        }
-        let own = parts.iter().filter(|part| part.is_only(project));
-        let rows_here: u64 = own.filter_map(|part| part.rows()).sum();
-        let options = BuildOptions {
-            modified_ms: Utc::now().timestamp_millis(),
-            workers: self.options.workers,
-            rows_elsewhere: rows_of_project - rows_here,
-        };
-        self.store.build_parts(project, sorter.finish().await?, Vec::new(), options).await
-    }
-
-    async fn commit(&mut self) -> Result<bool> {
-        if self.change.rewritten.is_empty() {
+        if self.change.removes.is_empty() {
             return Ok(true);
         }
-        loop {
-            if let Outcome::Committed(_) =
-                self.store.commit(&self.snapshot, self.change.clone()).await?
-            {
-                return Ok(true);
-            }
-            // Files that others added do not matter; files that are gone do.
-            self.snapshot = self.store.snapshot().await?;
-            if !self.change.rewritten.iter().all(|part| self.snapshot.has(part)) {
-                return Ok(false);
-            }
-        }
+        self.store.change_parts(&self.snapshot, &self.change.removes, &self.change).await
     }
 }

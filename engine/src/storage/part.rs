@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column, HashSet, Result as DfResult, ScalarValue};
+use datafusion::common::{Column, Result as DfResult, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::deleted::DeletedRows;
 use crate::storage::properties::PropertyCounts;
-use crate::storage::schema::{TEAM_ID, events_schema};
+use crate::storage::schema::{TEAM_ID, TIMESTAMP, events_schema};
 use crate::storage::{EVENTS_FOLDER, ProjectId};
 
 /// One file of the log.
@@ -37,6 +38,10 @@ pub(crate) struct Part {
     pub(crate) statistics: Option<PartStatistics>,
     /// None when the writer did not look.
     pub(crate) properties: Option<Arc<PropertyCounts>>,
+    /// CRC32C of the file's bytes; none of files that other tools wrote.
+    pub(crate) checksum: Option<u32>,
+    /// None when all rows are there.
+    pub(crate) deleted: Option<Arc<DeletedRows>>,
 }
 
 /// What the log knows about the rows of a part.
@@ -89,8 +94,14 @@ impl Part {
         })
     }
 
-    /// How many rows it has, where the log knows.
+    /// How many rows it has, without the deleted ones, where the log knows.
     pub(crate) fn rows(&self) -> Option<u64> {
+        let deleted = self.deleted.as_ref().map_or(0, |deleted| deleted.count());
+        self.rows_in_file().map(|rows| rows.saturating_sub(deleted))
+    }
+
+    /// How many rows it has, deleted ones included: what all other statistics speak of.
+    pub(crate) fn rows_in_file(&self) -> Option<u64> {
         self.statistics.as_ref().map(|known| known.rows)
     }
 
@@ -127,6 +138,17 @@ impl Part {
             range.min.as_ref().is_none_or(|min| min <= last)
                 && range.max.as_ref().is_none_or(|max| max >= first)
         })
+    }
+
+    /// The first and last time of an event, in microseconds, where the log knows both.
+    pub(crate) fn times(&self) -> Option<(i64, i64)> {
+        match self.range(TIMESTAMP)? {
+            Range {
+                min: Some(ScalarValue::TimestampMicrosecond(Some(first), _)),
+                max: Some(ScalarValue::TimestampMicrosecond(Some(last), _)),
+            } => Some((*first, *last)),
+            _ => None,
+        }
     }
 
     /// What is known about the values of a column.
@@ -260,29 +282,30 @@ impl PartIndex {
         Self { rows: rows(&parts), bounds, parts }
     }
 
-    /// The index of other parts, made of what this one knows of those that stay; none where the
-    /// new ones have bounds of other columns.
-    pub(crate) fn changed(&self, parts: &BTreeMap<String, Arc<Part>>) -> Option<Self> {
-        let stays: Vec<bool> = self
-            .parts
-            .iter()
-            .map(|part| parts.get(&part.path).is_some_and(|found| Arc::ptr_eq(found, part)))
-            .collect();
-        let kept: Vec<_> = self.parts.iter().zip(&stays).filter(|(_, stays)| **stays).collect();
-        let paths: HashSet<&str> = kept.iter().map(|(part, _)| part.path.as_str()).collect();
-        let added = parts.values().filter(|part| !paths.contains(part.path.as_str()));
-        let added: Vec<_> = added.cloned().collect();
-        if bounded(&added).iter().any(|name| !self.bounds.contains_key(*name)) {
+    /// The index of other parts, made of what this one knows of those that stay, which are all
+    /// unless some `are_gone`; none where those `added` have bounds of other columns.
+    pub(crate) fn changed(
+        &self,
+        parts: &BTreeMap<String, Arc<Part>>,
+        added: &[Arc<Part>],
+        are_gone: bool,
+    ) -> Option<Self> {
+        let stays = |part: &Arc<Part>| {
+            !are_gone || parts.get(&part.path).is_some_and(|found| Arc::ptr_eq(found, part))
+        };
+        let stays: Vec<bool> = self.parts.iter().map(stays).collect();
+        let kept = self.parts.iter().zip(&stays).filter(|(_, stays)| **stays);
+        if bounded(added).iter().any(|name| !self.bounds.contains_key(*name)) {
             return None;
         }
-        let parts = kept.iter().map(|(part, _)| *part).chain(&added).cloned().collect();
+        let parts = kept.map(|(part, _)| part).chain(added).cloned().collect();
         let stays = BooleanArray::from(stays);
         let bounds = self.bounds.iter().map(|(name, bounds)| {
-            let bounds = bounds.joined(&stays, &Bounds::new(&added, name)).ok()?;
+            let bounds = bounds.joined(&stays, &Bounds::new(added, name)).ok()?;
             Some((name.clone(), bounds))
         });
         let bounds = bounds.collect::<Option<_>>()?;
-        let rows = joined(&self.rows, &stays, &rows(&added)).ok()?;
+        let rows = joined(&self.rows, &stays, &rows(added)).ok()?;
         Some(Self { parts, bounds, rows })
     }
 
@@ -340,7 +363,7 @@ fn bounded(parts: &[Arc<Part>]) -> BTreeSet<&String> {
 }
 
 fn rows(parts: &[Arc<Part>]) -> ArrayRef {
-    Arc::new(parts.iter().map(|part| part.rows()).collect::<UInt64Array>())
+    Arc::new(parts.iter().map(|part| part.rows_in_file()).collect::<UInt64Array>())
 }
 
 fn joined(
@@ -419,6 +442,8 @@ mod tests {
                 sorted: true,
                 statistics: Some(statistics),
                 properties: None,
+                checksum: None,
+                deleted: None,
             };
             (part.path.clone(), Arc::new(part))
         };
@@ -426,8 +451,10 @@ mod tests {
         let index = PartIndex::new(old.values().cloned().collect());
         let mut new = old.clone();
         new.remove("1.parquet");
-        new.extend((7..9).map(part));
-        let changed = index.changed(&new).unwrap();
+        let added: BTreeMap<_, _> = (7..9).map(part).collect();
+        new.extend(added.clone());
+        let added: Vec<_> = added.into_values().collect();
+        let changed = index.changed(&new, &added, true).unwrap();
         let paths: Vec<_> = changed.parts.iter().map(|part| part.path.as_str()).collect();
         assert_eq!(paths, ["0", "2", "3", "4", "7", "8"].map(|n| format!("{n}.parquet")));
         let anew = PartIndex::new(changed.parts.clone());
@@ -436,7 +463,11 @@ mod tests {
         assert_eq!(&changed.max_values(&column), &anew.max_values(&column));
         assert_eq!(&changed.null_counts(&column), &anew.null_counts(&column));
         assert_eq!(&changed.row_counts(), &anew.row_counts());
-        let none = changed.changed(&BTreeMap::new()).unwrap();
+        let (path, more) = part(5);
+        let mut grown = new.clone();
+        grown.insert(path, Arc::clone(&more));
+        assert_eq!(changed.changed(&grown, &[more], false).unwrap().num_containers(), 7);
+        let none = changed.changed(&BTreeMap::new(), &[], true).unwrap();
         assert_eq!(none.num_containers(), 0);
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::ProjectId;
 
-const FOLDER: &str = "projects";
+pub(super) const FOLDER: &str = "projects";
 const NAME_BYTES_MAX: usize = 128;
 
 #[derive(Serialize, Deserialize)]

@@ -187,6 +187,13 @@ impl PropertyCounts {
         }
     }
 
+    /// Adds what was counted of other events.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.complete &= other.complete;
+        self.knows_spelled &= other.knows_spelled;
+        other.keys.iter().for_each(|(key, seen)| self.add_all(key, seen));
+    }
+
     /// Adds what was collected of the values.
     pub(crate) fn add_values(&mut self, values: ValueCollector) {
         self.values = values.finish(|key| self.keys.get(key).map_or(0, Seen::total));

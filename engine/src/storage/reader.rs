@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::cast;
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
 use datafusion::datasource::physical_plan::parquet::{
     DefaultParquetFileReaderFactory, ParquetFileReaderFactory,
 };
@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::storage::part::Part;
 use crate::storage::schema::events_schema;
 
-/// The rows of a part, with these columns of [`events_schema`], in its types. Other tools that
+/// The rows of a part that are not deleted, with these columns of [`events_schema`], in its types. Other tools that
 /// rewrite files may choose other types.
 pub(crate) async fn read_part(
     store: &Arc<dyn ObjectStore>,
@@ -33,8 +33,15 @@ pub(crate) async fn read_part(
 
     let indices = columns.iter().map(|name| events_schema().index_of(name));
     let schema = Arc::new(events_schema().project(&indices.collect::<Result<Vec<_>, _>>()?)?);
+    let deleted = part.deleted.clone();
+    let mut next_row = 0;
     let conform = move |batch: Result<RecordBatch, ParquetError>| {
-        let batch = batch.map_err(read_error)?;
+        let mut batch = batch.map_err(read_error)?;
+        let rows = next_row..next_row + batch.num_rows() as u64;
+        next_row = rows.end;
+        if let Some(kept) = deleted.as_ref().and_then(|deleted| deleted.kept(rows)) {
+            batch = filter_record_batch(&batch, &BooleanArray::new(kept, None))?;
+        }
         let columns = schema.fields().iter().map(|field| {
             let index = batch.schema_ref().index_of(field.name())?;
             cast(batch.column(index), field.data_type())

@@ -6,6 +6,7 @@
 
 mod cache;
 mod files;
+mod filters;
 mod group;
 mod hot;
 mod keys;
@@ -17,7 +18,7 @@ mod source;
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -36,12 +37,13 @@ use object_store::ObjectStore;
 use crate::storage::part::Part;
 use crate::storage::scan::keys::with_keys;
 use crate::storage::schema::{
-    DISTINCT_ID, DISTINCT_ID_HASH, TEAM_ID, distinct_id_hash, events_schema,
+    DISTINCT_ID, DISTINCT_ID_HASH, TEAM_ID, distinct_id_hash, events_schema, placed_schema,
 };
 use crate::storage::{HotBatch, ProjectId, Snapshot};
 
 pub(crate) use crate::storage::scan::cache::ScanCache;
 pub(crate) use crate::storage::scan::metrics::PropertyOrigins;
+pub(crate) use crate::storage::scan::open::OpenFile;
 pub(crate) use crate::storage::scan::source::EventsSource;
 
 /// The events of one project at one version.
@@ -51,12 +53,14 @@ pub(crate) struct EventsTable {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) cache: Arc<ScanCache>,
+    /// True for [`placed_schema`], with what is in files only.
+    pub(crate) placed: bool,
 }
 
 #[async_trait]
 impl TableProvider for EventsTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(events_schema())
+        Arc::clone(if self.placed { placed_schema() } else { events_schema() })
     }
 
     fn table_type(&self) -> TableType {
@@ -88,16 +92,19 @@ impl TableProvider for EventsTable {
         // The filters themselves come down through the optimizer; this one exists only here.
         let hashes =
             hashes.map(|hashes| state.create_physical_expr(hashes, &schema)).transpose()?;
-        let hot: Vec<_> = self.snapshot.hot_of(self.project).cloned().collect();
-        let all: Vec<usize> = (0..self.schema().fields().len()).collect();
+        let hot = self.snapshot.hot_of(self.project).filter(|_| !self.placed);
+        let hot: Vec<_> = hot.cloned().collect();
+        let table_schema = self.schema();
+        let all: Vec<usize> = (0..table_schema.fields().len()).collect();
         let projection = projection.unwrap_or(&all);
         Ok(DataSourceExec::from_data_source(EventsSource {
             project: self.project,
             files_of_table: self.snapshot.log.parts.len(),
-            projection: ProjectionExprs::from_indices(projection, events_schema()),
+            projection: ProjectionExprs::from_indices(projection, &table_schema),
             conditions: hashes.into_iter().collect(),
             limit,
-            statistics: Arc::new(statistics(&parts, &hot, self.project)),
+            statistics: Arc::new(statistics(&table_schema, &parts, &hot, self.project)),
+            table_schema,
             partitions: state.config().target_partitions(),
             store: Arc::clone(&self.store),
             cache: Arc::clone(&self.cache),
@@ -138,8 +145,13 @@ fn is_distinct_id(expr: &Expr) -> bool {
 }
 
 /// What is known of all parts and batches together.
-fn statistics(parts: &[Arc<Part>], hot: &[Arc<HotBatch>], project: ProjectId) -> Statistics {
-    let mut statistics = Statistics::new_unknown(events_schema());
+fn statistics(
+    schema: &Schema,
+    parts: &[Arc<Part>],
+    hot: &[Arc<HotBatch>],
+    project: ProjectId,
+) -> Statistics {
+    let mut statistics = Statistics::new_unknown(schema);
     let rows: Option<u64> = parts.iter().map(|part| part.rows()).sum();
     if let Some(rows) = rows {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
@@ -156,4 +168,4 @@ fn statistics(parts: &[Arc<Part>], hot: &[Arc<HotBatch>], project: ProjectId) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

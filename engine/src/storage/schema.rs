@@ -19,6 +19,7 @@ pub(crate) const EVENT: &str = "event";
 pub(crate) const PROPERTIES: &str = "properties";
 pub(crate) const TIMESTAMP: &str = "timestamp";
 pub(crate) const TEAM_ID: &str = "team_id";
+pub(crate) const CREATED_AT: &str = "created_at";
 pub(crate) const DISTINCT_ID: &str = "distinct_id";
 pub(crate) const DISTINCT_ID_HASH: &str = "distinct_id_hash";
 
@@ -59,7 +60,7 @@ fn fields() -> Vec<Field> {
         required(TEAM_ID, Type::Int64, "The project's number."),
         required(DISTINCT_ID, Type::String, "Who the event is about, as the sender names them."),
         required("elements_chain", Type::String, "The clicked elements of an autocaptured event."),
-        required("created_at", Type::utc(), "When the event was taken in."),
+        required(CREATED_AT, Type::utc(), "When the event was taken in."),
         required("$session_id", Type::String, "The session, or '' outside of one."),
         required("$window_id", Type::String, "The browser window or tab, or ''."),
         required("person_mode", Type::String, "full, or propertyless for anonymous events."),
@@ -82,6 +83,26 @@ fn fields() -> Vec<Field> {
         )),
     ]);
     fields
+}
+
+/// The path of the file that an event is in.
+pub(crate) const FILE: &str = "__file";
+/// The number of an event's row in its file, from 0.
+pub(crate) const ROW: &str = "__row";
+
+/// [`events_schema`], and where each event is: for statements that change events.
+pub(crate) fn placed_schema() -> &'static SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let file = optional(FILE, Type::String, "The file.");
+        let fields = events_schema().fields().iter().map(Arc::clone);
+        let places = [file, row_field()].map(|field| Arc::new(hidden(field)));
+        Arc::new(Schema::new(fields.chain(places).collect::<Vec<_>>()))
+    });
+    &SCHEMA
+}
+
+pub(crate) fn row_field() -> Field {
+    optional(ROW, Type::Int64, "The row in the file.")
 }
 
 fn required(name: &str, ty: Type, comment: &str) -> Field {

@@ -28,6 +28,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use choose::Choice;
+pub(crate) use number::NumberForm;
 pub(crate) use twin::Twin;
 pub(crate) use value::{Kind, Kinds};
 pub(crate) use write::Shredder;
@@ -42,8 +43,9 @@ const BUCKETS: u64 = 16;
 const REMAINDER: &str = "rem_";
 /// Layouts written here. The first knew no twins, the second no decimals and nothing left.
 const VERSION: u32 = 3;
-/// Keys that stay in the document alone: receipts of delivery, different in every event.
-const LEFT: [&str; 1] = ["$insert_id"];
+/// Keys that stay in the document alone, since nobody asks for them and they are different in every
+/// event: a receipt of delivery, and the sender's spelling of the event's timestamp.
+const LEFT: [&str; 2] = ["$insert_id", "$time"];
 
 /// The columns that hold documents, and what the names of their columns begin with.
 pub(crate) const DOCUMENTS: [(&str, &str); 2] =
@@ -132,6 +134,15 @@ impl Layout {
         Self { version: VERSION, paths: BTreeMap::new(), rest: Some(keys), left: BTreeSet::new() }
     }
 
+    pub(crate) fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// True for a layout of the version that is written here.
+    pub(crate) fn is_newest(&self) -> bool {
+        self.version == VERSION
+    }
+
     /// False for a layout of a version that is not known here.
     pub(crate) fn is_known(&self) -> bool {
         self.version <= VERSION
@@ -158,6 +169,23 @@ fn spell<'k>(path: impl IntoIterator<Item = &'k str>) -> String {
         }
     }
     spelled
+}
+
+/// The keys of a path that [`spell`] has spelled; none for other text.
+fn keys_of(spelled: &str) -> Option<Vec<String>> {
+    spelled.split('.').map(unspelled).collect()
+}
+
+fn unspelled(key: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(key.len());
+    let mut rest = key;
+    while let Some((plain, escaped)) = rest.split_once('%') {
+        bytes.extend_from_slice(plain.as_bytes());
+        bytes.push(u8::from_str_radix(escaped.get(..2)?, 16).ok()?);
+        rest = &escaped[2..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
 }
 
 /// The remainder column of a key.
@@ -188,6 +216,16 @@ pub(crate) fn column_name(prefix: &str, kind: char, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spelled_paths_are_read_back() {
+        for path in [&["a"][..], &["a.b", "c%"], &["", "ü€ x"], &["$p_-/", "%2E"]] {
+            assert_eq!(keys_of(&spell(path.iter().copied())).unwrap(), path);
+        }
+        assert_eq!(keys_of("a%"), None);
+        assert_eq!(keys_of("%é"), None);
+        assert_eq!(keys_of("%FF"), None);
+    }
 
     #[test]
     fn a_footer_that_does_not_speak_of_spelling_promises_none() {

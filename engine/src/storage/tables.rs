@@ -24,7 +24,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt};
-use object_store::PutMode;
+use object_store::ObjectStoreExt;
 use parking_lot::Mutex;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -39,7 +39,7 @@ use crate::storage::log::{Change, LogSnapshot, Outcome, TableLog};
 use crate::storage::part::{Part, PartStatistics};
 use crate::storage::{EventStore, ProjectId};
 
-const FOLDER: &str = "tables";
+pub(super) const FOLDER: &str = "tables";
 /// A file is closed when it has grown to this, so that writing takes little memory.
 const FILE_BYTES: usize = 128 << 20;
 
@@ -162,7 +162,7 @@ impl EventStore {
         })
     }
 
-    async fn table_log(&self, folder: &str) -> Result<Arc<dyn TableLog>> {
+    pub(super) async fn table_log(&self, folder: &str) -> Result<Arc<dyn TableLog>> {
         if let Some(log) = self.logs.lock().get(folder) {
             return Ok(Arc::clone(log));
         }
@@ -208,6 +208,8 @@ impl EventStore {
         let part = Part {
             path: format!("{}.parquet", Uuid::now_v7()),
             properties: None,
+            checksum: Some(crc32c::crc32c(&bytes)),
+            deleted: None,
             size_bytes: bytes.len() as u64,
             modified_ms: chrono::Utc::now().timestamp_millis(),
             sorted: false,
@@ -217,7 +219,7 @@ impl EventStore {
             }),
         };
         let path = part.location_in(folder)?;
-        self.store.put_opts(&path, bytes.into(), PutMode::Create.into()).await?;
+        self.store.put(&path, bytes.into()).await?;
         Ok(part)
     }
 }

@@ -23,18 +23,23 @@ use crate::storage::build::column;
 use crate::storage::part::{PartStatistics, Range};
 use crate::storage::properties::{PropertyCounts, ValueCollector};
 use crate::storage::schema::{
-    DISTINCT_ID_HASH, PROPERTIES, SORT_KEY, STATISTICS_COLUMNS, TIMESTAMP, UUID, events_schema,
+    CREATED_AT, DISTINCT_ID, DISTINCT_ID_HASH, PROPERTIES, SORT_KEY, STATISTICS_COLUMNS, TIMESTAMP,
+    UUID, events_schema,
 };
 use crate::storage::shred::{
-    Choice, DOCUMENTS, Layouts, SHREDDED_KEY, Shredder, is_property_column,
+    Choice, DOCUMENTS, Layouts, SHREDDED_KEY, Shredder, is_property_column, is_remainder_column,
 };
 
 /// The key that says how a file is laid out, in its footer and in the log.
 pub(crate) const LAYOUT_KEY: &str = "hedgerow.layout";
 /// The layout written here.
 pub(crate) const LAYOUT_VERSION: &str = "1";
+/// The tag of a file in the log that says which rows are deleted.
+pub(crate) const DELETED_KEY: &str = "hedgerow.deleted";
 /// The key under which the log has what was seen of properties.
 pub(crate) const PROPERTIES_KEY: &str = "hedgerow.properties";
+/// The key under which the log has the CRC32C of a file's bytes, as eight hexadecimal digits.
+pub(crate) const CHECKSUM_KEY: &str = "hedgerow.crc32c";
 
 /// Small enough that pruning a group saves much, large enough that its columns are read in long
 /// runs.
@@ -49,6 +54,10 @@ const TEXT_ZSTD_LEVEL: i32 = 6;
 const SAMPLE_MIN: usize = 64;
 /// A value must come so often for a dictionary of texts or doubles to pay.
 const REPEATS_MIN: f64 = 4.0;
+
+/// Of the values that a row group does not have, so many pass its Bloom filter: as few as fit
+/// into one byte for each of a whole row group, since the size of a filter is a power of two.
+const FILTER_FPP: f64 = 0.03;
 
 /// Writes one file.
 #[derive(Debug)]
@@ -160,8 +169,12 @@ fn properties<'a>(
         let path = ColumnPath::from(name);
         let is_property = is_property_column(name);
         if is_property {
-            properties =
-                properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
+            // The least of all objects says nothing of any of them.
+            let statistics = match is_remainder_column(name) {
+                true => EnabledStatistics::None,
+                false => EnabledStatistics::Chunk,
+            };
+            properties = properties.set_column_statistics_enabled(path.clone(), statistics);
         }
         if let Some(encoding) = better_than_dictionary(column, rows) {
             if is_property && column.data_type().is_string() {
@@ -172,16 +185,22 @@ fn properties<'a>(
                 .set_column_encoding(path, encoding);
         }
     }
-    for name in [PROPERTIES, UUID] {
+    for (name, statistics) in
+        [(PROPERTIES, EnabledStatistics::None), (UUID, EnabledStatistics::Chunk)]
+    {
         properties = properties
             .set_column_dictionary_enabled(ColumnPath::from(name), false)
-            .set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk)
+            .set_column_statistics_enabled(ColumnPath::from(name), statistics)
             .set_column_data_page_size_limit(ColumnPath::from(name), DOCUMENT_PAGE_BYTES);
     }
+    // Identifiers are spread all over a file: bounds tell nothing of them.
+    for name in [UUID, DISTINCT_ID] {
+        properties = properties.set_column_bloom_filter_fpp(ColumnPath::from(name), FILTER_FPP);
+    }
     // Close to each other after sorting.
-    for name in [TIMESTAMP, "created_at", DISTINCT_ID_HASH] {
+    for name in [TIMESTAMP, CREATED_AT, DISTINCT_ID_HASH] {
         properties = properties
-            .set_column_dictionary_enabled(ColumnPath::from(name), name == "created_at")
+            .set_column_dictionary_enabled(ColumnPath::from(name), name == CREATED_AT)
             .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
     }
     properties.build()
@@ -265,7 +284,8 @@ fn add_statistics(statistics: &mut PartStatistics, batch: &RecordBatch) {
     }
 }
 
-fn bounds(column: &ArrayRef) -> Option<(ScalarValue, ScalarValue)> {
+/// The least and greatest value of a column; none without values, or of a type without bounds.
+pub(crate) fn bounds(column: &ArrayRef) -> Option<(ScalarValue, ScalarValue)> {
     match column.data_type() {
         DataType::Int64 => {
             let column = column.as_primitive::<Int64Type>();

@@ -38,6 +38,7 @@ mod epoch;
 mod recover;
 mod replay;
 mod segment;
+pub(crate) mod survey;
 mod tail;
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,7 @@ use store::{Key, Limits, Object, Store};
 use writer::{Held, Writer};
 
 mod store;
+pub(crate) mod survey;
 mod takeover;
 #[cfg(test)]
 mod tests;

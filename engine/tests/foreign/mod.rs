@@ -61,6 +61,7 @@ pub(crate) fn batch(events: &[Event]) -> RecordBatch {
 
 /// The same in types that other tools like: large text, milliseconds without a zone, variable
 /// binary, nothing declared as never NULL; names as dictionaries.
+#[allow(dead_code, reason = "no test needs all of it")]
 pub(crate) fn in_other_types(batch: &RecordBatch) -> RecordBatch {
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let (fields, columns): (Vec<_>, Vec<_>) = batch

@@ -270,6 +270,8 @@ pub struct Source {
     pub lateral: bool,
     /// `f(x) WITH ORDINALITY`: one more column, which counts the rows from 1.
     pub ordinality: bool,
+    /// `events AS OF TIMESTAMP 'time'`: the table as it was; a string.
+    pub as_of: Option<Box<Expr>>,
     pub alias: Option<Ident>,
     /// `AS t(a, b)`.
     pub columns: Vec<Ident>,
@@ -279,10 +281,11 @@ pub struct Source {
 
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
-        let Self { kind, lateral, ordinality, alias, columns, sample, span: _ } = self;
+        let Self { kind, lateral, ordinality, as_of, alias, columns, sample, span: _ } = self;
         kind == &other.kind
             && lateral == &other.lateral
             && ordinality == &other.ordinality
+            && as_of == &other.as_of
             && alias == &other.alias
             && columns == &other.columns
             && sample == &other.sample
@@ -296,6 +299,7 @@ impl Source {
             kind,
             lateral: false,
             ordinality: false,
+            as_of: None,
             alias: None,
             columns: Vec::new(),
             sample: None,

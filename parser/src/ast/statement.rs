@@ -1,6 +1,6 @@
 //! Statements: queries, and everything around them.
 
-use super::{Expr, Ident, Query, TypeName};
+use super::{Expr, Ident, Join, Query, Select, Source, TypeName};
 use crate::span::Span;
 
 /// One statement and the text it came from.
@@ -47,16 +47,42 @@ pub enum StatementKind {
     /// `ALTER TABLE [IF EXISTS] table ALTER COLUMN column SET DATA TYPE type`; without a type
     /// `… DROP TYPE`.
     AlterColumn { if_exists: bool, table: Name, column: Name, ty: Option<Ident> },
+    /// `ALTER TABLE [IF EXISTS] table SET (option = value, …)`; without values
+    /// `… RESET (option, …)`.
+    AlterOptions { if_exists: bool, table: Name, options: Vec<(Ident, Option<Expr>)> },
     /// `INSERT INTO table [(columns)] query`.
     Insert { table: Name, columns: Vec<Ident>, source: Query },
+    /// `DELETE FROM table [WHERE condition]`.
+    Delete(Box<Delete>),
     /// `COPY (query) TO …`; `COPY table TO` reads as `COPY (SELECT * FROM table) TO`.
     Copy(Copy),
-    /// `PREPARE name [(types)] AS statement`: a query or an INSERT.
+    /// `COPY table [(columns)] FROM STDIN`.
+    CopyFrom(CopyFrom),
+    /// `PREPARE name [(types)] AS statement`: a query, an INSERT or a DELETE.
     Prepare { name: Ident, types: Vec<TypeName>, statement: Box<Statement> },
     /// `EXECUTE name [(values)]`.
     Execute { name: Ident, args: Vec<Expr> },
     /// `DEALLOCATE name`; none means `DEALLOCATE ALL`.
     Deallocate(Option<Ident>),
+}
+
+/// `DELETE FROM table [[AS] alias] [WHERE condition]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delete {
+    /// A table, with or without an alias.
+    pub from: Source,
+    /// None deletes all rows.
+    pub condition: Option<Expr>,
+}
+
+impl Delete {
+    /// The query for these columns of the rows that go.
+    pub fn query(&self, columns: Vec<Expr>) -> Query {
+        let mut select = Select::new(columns, self.from.span);
+        select.from = Some(Join::Source(Box::new(self.from.clone())));
+        select.filter.clone_from(&self.condition);
+        Query::Select(Box::new(select))
+    }
 }
 
 /// `EXPLAIN`, with its options.
@@ -171,4 +197,30 @@ pub enum CopyFormat {
     Parquet,
     /// PostgreSQL's own text form.
     Text,
+}
+
+/// `COPY table [(columns)] FROM STDIN [WITH (options)]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyFrom {
+    pub table: Name,
+    /// None means all.
+    pub columns: Vec<Ident>,
+    pub format: Option<CopyFormat>,
+    pub header: Option<CopyHeader>,
+    pub delimiter: Option<String>,
+    /// What stands for NULL.
+    pub null: Option<String>,
+    pub quote: Option<String>,
+    pub escape: Option<String>,
+}
+
+/// What the first line of copied rows is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyHeader {
+    /// A row like the others.
+    Row,
+    /// Names, which mean nothing.
+    Skip,
+    /// The names of the columns, in their order.
+    Match,
 }

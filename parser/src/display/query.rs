@@ -409,7 +409,7 @@ fn source_or_parens(f: &mut Formatter<'_>, tree: &Join) -> fmt::Result {
     }
 }
 
-fn source(f: &mut Formatter<'_>, source: &Source) -> fmt::Result {
+pub(super) fn source(f: &mut Formatter<'_>, source: &Source) -> fmt::Result {
     f.write_str(if source.lateral { "LATERAL " } else { "" })?;
     match &source.kind {
         SourceKind::Table(parts) => dotted(f, parts)?,
@@ -457,9 +457,12 @@ fn source(f: &mut Formatter<'_>, source: &Source) -> fmt::Result {
     source_suffix(f, source)
 }
 
-/// Ordinality, alias and sample.
+/// Ordinality, time, alias and sample.
 fn source_suffix(f: &mut Formatter<'_>, source: &Source) -> fmt::Result {
     f.write_str(if source.ordinality { " WITH ORDINALITY" } else { "" })?;
+    if let Some(time) = &source.as_of {
+        write!(f, " AS OF TIMESTAMP {time}")?;
+    }
     if let Some(ident) = &source.alias {
         f.write_str(" AS ")?;
         alias(f, ident)?;

@@ -4,8 +4,8 @@ use std::fmt::{self, Formatter};
 
 use super::{comma_separated, dotted, expr, name, query, quoted_name, string, types};
 use crate::ast::{
-    Copy, CopyFormat, CopyTarget, Described, Explain, ExplainFormat, Expr, ExprKind, Ident,
-    Pattern, RelationKind, SetValue, Show, StatementKind, TableContent,
+    Copy, CopyFormat, CopyFrom, CopyHeader, CopyTarget, Delete, Described, Explain, ExplainFormat,
+    Expr, ExprKind, Ident, Pattern, RelationKind, SetValue, Show, StatementKind, TableContent,
 };
 use crate::grammar::power;
 
@@ -76,13 +76,35 @@ pub(super) fn statement(f: &mut Formatter<'_>, kind: &StatementKind) -> fmt::Res
                 None => f.write_str(" DROP TYPE"),
             }
         }
+        StatementKind::AlterOptions { if_exists, table, options } => {
+            let condition = if *if_exists { "IF EXISTS " } else { "" };
+            write!(f, "ALTER TABLE {condition}")?;
+            dotted(f, table)?;
+            let sets = options.iter().any(|(_, value)| value.is_some());
+            f.write_str(if sets { " SET (" } else { " RESET (" })?;
+            comma_separated(f, options, |f, (option, value)| {
+                name(f, &option.name)?;
+                value.as_ref().map_or(Ok(()), |value| write!(f, " = {value}"))
+            })?;
+            f.write_str(")")
+        }
         StatementKind::Insert { table, columns, source } => {
             f.write_str("INSERT INTO ")?;
             dotted(f, table)?;
             column_names(f, columns)?;
             write!(f, " {source}")
         }
+        StatementKind::Delete(delete) => {
+            let Delete { from, condition } = delete.as_ref();
+            f.write_str("DELETE FROM ")?;
+            query::source(f, from)?;
+            match condition {
+                Some(condition) => write!(f, " WHERE {condition}"),
+                None => Ok(()),
+            }
+        }
         StatementKind::Copy(copy) => self::copy(f, copy),
+        StatementKind::CopyFrom(copy) => copy_from(f, copy),
         StatementKind::Prepare { name: prepared, types, statement } => {
             f.write_str("PREPARE ")?;
             name(f, &prepared.name)?;
@@ -187,17 +209,50 @@ fn copy(f: &mut Formatter<'_>, copy: &Copy) -> fmt::Result {
         CopyTarget::File(path, _) => string(f, path)?,
         CopyTarget::Stdout => f.write_str("STDOUT")?,
     }
-    let format = copy.format.map(|format| match format {
-        CopyFormat::Csv => "FORMAT csv",
-        CopyFormat::Parquet => "FORMAT parquet",
-        CopyFormat::Text => "FORMAT text",
-    });
+    let format = copy.format.map(format_option);
     let header = copy.header.map(|on| if on { "HEADER true" } else { "HEADER false" });
     let options: Vec<&str> = format.into_iter().chain(header).collect();
     if options.is_empty() {
         return Ok(());
     }
     write!(f, " WITH ({})", options.join(", "))
+}
+
+fn copy_from(f: &mut Formatter<'_>, copy: &CopyFrom) -> fmt::Result {
+    f.write_str("COPY ")?;
+    dotted(f, &copy.table)?;
+    column_names(f, &copy.columns)?;
+    f.write_str(" FROM STDIN")?;
+    let header = copy.header.map(|header| match header {
+        CopyHeader::Row => "HEADER false",
+        CopyHeader::Skip => "HEADER true",
+        CopyHeader::Match => "HEADER match",
+    });
+    let mut separator = " WITH (";
+    for word in copy.format.map(format_option).into_iter().chain(header) {
+        write!(f, "{separator}{word}")?;
+        separator = ", ";
+    }
+    for (name, value) in [
+        ("DELIMITER", &copy.delimiter),
+        ("NULL", &copy.null),
+        ("QUOTE", &copy.quote),
+        ("ESCAPE", &copy.escape),
+    ] {
+        let Some(value) = value else { continue };
+        write!(f, "{separator}{name} ")?;
+        string(f, value)?;
+        separator = ", ";
+    }
+    f.write_str(if separator == ", " { ")" } else { "" })
+}
+
+fn format_option(format: CopyFormat) -> &'static str {
+    match format {
+        CopyFormat::Csv => "FORMAT csv",
+        CopyFormat::Parquet => "FORMAT parquet",
+        CopyFormat::Text => "FORMAT text",
+    }
 }
 
 fn column_names(f: &mut Formatter<'_>, columns: &[Ident]) -> fmt::Result {

@@ -2,8 +2,8 @@
 
 use super::Parser;
 use crate::ast::{
-    BinaryOp, Expr, ExprKind, Ident, Join, JoinConstraint, JoinKind, JoinStrictness, Query, Sample,
-    Source, SourceKind,
+    BinaryOp, Expr, ExprKind, Ident, Join, JoinConstraint, JoinKind, JoinStrictness, Literal,
+    Query, Sample, Source, SourceKind,
 };
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::span::Span;
@@ -195,6 +195,7 @@ impl Parser<'_> {
         source.lateral = lateral;
         loop {
             source.ordinality = self.ordinality(&source)?;
+            source.as_of = self.as_of(&source)?;
             self.source_alias(&mut source)?;
             if self.is(Keyword::Final) {
                 return Err(SyntaxError::new("FINAL is not supported", self.span())
@@ -273,7 +274,26 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    fn source_alias(&mut self, source: &mut Source) -> Result<()> {
+    /// `AS OF TIMESTAMP 'time'` after a table.
+    fn as_of(&mut self, source: &Source) -> Result<Option<Box<Expr>>> {
+        let words = ["AS", "OF", "TIMESTAMP"].into_iter().enumerate();
+        let is_time = words.fold(true, |is, (at, word)| is && self.nth_word(at, word))
+            && self.nth(3) == TokenKind::String;
+        if !is_time {
+            return Ok(None);
+        }
+        if !matches!(source.kind, SourceKind::Table(_)) {
+            return Err(self.unexpected("a table before AS OF"));
+        }
+        for _ in 0..3 {
+            self.advance();
+        }
+        let span = self.span();
+        let time = Literal::String(self.string("a time")?);
+        Ok(Some(Box::new(Expr::new(ExprKind::Literal(time), span))))
+    }
+
+    pub(super) fn source_alias(&mut self, source: &mut Source) -> Result<()> {
         let has_alias = match self.kind() {
             TokenKind::Name if self.at_fetch() || self.at_tablesample() => false,
             TokenKind::Name | TokenKind::Quoted => true,

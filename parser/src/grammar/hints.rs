@@ -117,12 +117,13 @@ impl Parser<'_> {
         }
         if STATEMENTS.contains(&word.as_str()) {
             let hint = match word.as_str() {
-                "DELETE" | "UPDATE" | "MERGE" | "TRUNCATE" => {
+                "UPDATE" | "MERGE" | "TRUNCATE" => {
                     "Stored rows are never changed; filter them out where they are read."
                 }
                 "BEGIN" | "COMMIT" | "ROLLBACK" => "Every statement stands by itself.",
                 _ => {
-                    "There are SELECT, EXPLAIN, SHOW, DESCRIBE, SET, CREATE, DROP, INSERT and COPY."
+                    "There are SELECT, EXPLAIN, SHOW, DESCRIBE, SET, CREATE, DROP, INSERT, DELETE \
+                     and COPY."
                 }
             };
             return SyntaxError::new(format!("{word} statements are not supported"), span)

@@ -85,7 +85,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn unsupported(&self, message: &str, hint: &str) -> SyntaxError {
+    pub(super) fn unsupported(&self, message: &str, hint: &str) -> SyntaxError {
         SyntaxError::new(message, self.span()).hint(hint).kind(SyntaxErrorKind::Unsupported)
     }
 

@@ -6,12 +6,10 @@
 use super::Parser;
 use crate::Result;
 use crate::ast::{
-    Copy, CopyFormat, CopyTarget, Described, Explain, ExplainFormat, Expr, ExprKind, Ident, Join,
-    Name, Pattern, Query, RelationKind, Select, SetValue, Show, Source, SourceKind, Star,
-    Statement, StatementKind, TableContent, TypeName,
+    Delete, Described, Explain, ExplainFormat, Expr, Ident, Name, Pattern, RelationKind, SetValue,
+    Show, Source, SourceKind, Statement, StatementKind, TableContent, TypeName,
 };
 use crate::error::{SyntaxError, SyntaxErrorKind};
-use crate::span::Span;
 use crate::token::{Keyword, TokenKind};
 
 impl Parser<'_> {
@@ -29,7 +27,8 @@ impl Parser<'_> {
             "DROP" => self.drop_relation()?,
             "ALTER" => self.alter()?,
             "INSERT" => self.insert()?,
-            "COPY" => self.copy().map(StatementKind::Copy)?,
+            "DELETE" => StatementKind::Delete(Box::new(self.delete()?)),
+            "COPY" => self.copy()?,
             "PREPARE" => self.prepare()?,
             "EXECUTE" => self.execute()?,
             "DEALLOCATE" => self.deallocate()?,
@@ -131,7 +130,7 @@ impl Parser<'_> {
     }
 
     /// A switch of an option list; the option alone turns it on.
-    fn switch(&mut self) -> Result<bool> {
+    pub(super) fn switch(&mut self) -> Result<bool> {
         if matches!(self.kind(), TokenKind::Comma | TokenKind::CloseParen) {
             return Ok(true);
         }
@@ -237,7 +236,7 @@ impl Parser<'_> {
         Ok(StatementKind::Set { name, value })
     }
 
-    fn setting_text(&mut self) -> Result<String> {
+    pub(super) fn setting_text(&mut self) -> Result<String> {
         match self.kind() {
             TokenKind::String => self.string("a value"),
             TokenKind::Quoted => Ok(self.ident("a value")?.name),
@@ -377,10 +376,18 @@ impl Parser<'_> {
         if kind == RelationKind::Table && self.eat_word("ALTER") {
             return self.alter_column(if_exists, name);
         }
+        if kind == RelationKind::Table && self.eat_word("SET") {
+            let options = self.table_options(true)?;
+            return Ok(StatementKind::AlterOptions { if_exists, table: name, options });
+        }
+        if kind == RelationKind::Table && self.eat_word("RESET") {
+            let options = self.table_options(false)?;
+            return Ok(StatementKind::AlterOptions { if_exists, table: name, options });
+        }
         if !self.eat_words(&["RENAME", "TO"]) {
             return Err(self.unexpected(match kind {
                 RelationKind::View => "RENAME TO",
-                RelationKind::Table => "RENAME TO or ALTER COLUMN",
+                RelationKind::Table => "RENAME TO, ALTER COLUMN, SET or RESET",
             }));
         }
         let to = self.ident("the new name")?;
@@ -400,6 +407,28 @@ impl Parser<'_> {
             Some(self.ident("a type")?)
         };
         Ok(StatementKind::AlterColumn { if_exists, table, column, ty })
+    }
+
+    /// `(a = 1, b = 2)`, or `(a, b)`.
+    fn table_options(&mut self, have_values: bool) -> Result<Vec<(Ident, Option<Expr>)>> {
+        self.expect(TokenKind::OpenParen, "`(`")?;
+        let mut options = Vec::new();
+        loop {
+            let name = self.ident("an option")?;
+            let value = match have_values {
+                true => {
+                    self.expect(TokenKind::Eq, "`=`")?;
+                    Some(self.expr()?)
+                }
+                false => None,
+            };
+            options.push((name, value));
+            if !self.eat(TokenKind::Comma) {
+                break;
+            }
+        }
+        self.expect(TokenKind::CloseParen, "`,` or `)`")?;
+        Ok(options)
     }
 
     // ----- rows in and out ----------------------------------------------------------------
@@ -422,84 +451,32 @@ impl Parser<'_> {
         Ok(StatementKind::Insert { table, columns, source })
     }
 
-    fn copy(&mut self) -> Result<Copy> {
+    fn delete(&mut self) -> Result<Delete> {
         self.advance();
+        self.expect_keyword(Keyword::From, "FROM")?;
         let start = self.span();
-        let query = match self.kind() {
-            TokenKind::OpenParen => {
-                self.advance();
-                let query = self.top_level_query()?;
-                self.expect(TokenKind::CloseParen, "`)`")?;
-                query
-            }
-            _ => {
-                let table = self.dotted_name("`(` and a query, or a table")?;
-                self.grow()?;
-                everything_from(table, self.span_from(start))
-            }
-        };
-        if self.is(Keyword::From) {
-            return Err(SyntaxError::new("COPY … FROM is not available", self.span())
-                .hint("Import events with `hedgerow import`.")
-                .kind(SyntaxErrorKind::Unsupported));
+        let kind = SourceKind::Table(self.dotted_name("a table")?);
+        let mut from = Source::new(kind, start);
+        self.refuse_returning()?;
+        self.source_alias(&mut from)?;
+        if let Some(column) = from.columns.first() {
+            return Err(SyntaxError::new("DELETE gives columns no other names", column.span)
+                .expected("WHERE"));
         }
-        self.expect_keyword(Keyword::To, "TO")?;
-        let target = match self.kind() {
-            TokenKind::String => {
-                let span = self.span();
-                CopyTarget::File(self.string("a file name")?, span)
-            }
-            _ if self.eat_word("STDOUT") => CopyTarget::Stdout,
-            _ => return Err(self.unexpected("a quoted file name or STDOUT")),
-        };
-        let mut copy = Copy { query, target, format: None, header: None };
-        let with = self.eat_keyword(Keyword::With);
-        if self.eat(TokenKind::OpenParen) {
-            self.copy_options(&mut copy)?;
-        } else {
-            // The form of old: COPY … TO STDOUT CSV HEADER.
-            let csv = self.eat_word("CSV");
-            copy.format = csv.then_some(CopyFormat::Csv);
-            copy.header = (csv && self.eat_word("HEADER")).then_some(true);
-            if with && !csv {
-                return Err(self.unexpected("`(` and options"));
-            }
-        }
-        Ok(copy)
+        from.span = self.span_from(start);
+        let condition = self.eat_keyword(Keyword::Where).then(|| self.expr()).transpose()?;
+        self.refuse_returning()?;
+        Ok(Delete { from, condition })
     }
 
-    fn copy_options(&mut self, copy: &mut Copy) -> Result<()> {
-        loop {
-            let option = self.ident("an option of COPY")?;
-            match option.name.to_ascii_uppercase().as_str() {
-                "FORMAT" => {
-                    let span = self.span();
-                    copy.format = Some(match self.setting_text()?.to_ascii_lowercase().as_str() {
-                        "csv" => CopyFormat::Csv,
-                        "parquet" => CopyFormat::Parquet,
-                        "text" => CopyFormat::Text,
-                        other => {
-                            let message = format!("COPY has no format {other}");
-                            return Err(SyntaxError::new(message, span).expected("csv or parquet"));
-                        }
-                    });
-                }
-                "HEADER" => copy.header = Some(self.switch()?),
-                other => {
-                    return Err(SyntaxError::new(
-                        format!("COPY has no option {other}"),
-                        option.span,
-                    )
-                    .hint("There are FORMAT csv or parquet, and HEADER.")
-                    .kind(SyntaxErrorKind::Unsupported));
-                }
-            }
-            if !self.eat(TokenKind::Comma) {
-                break;
-            }
+    fn refuse_returning(&self) -> Result<()> {
+        match self.nth_word(0, "RETURNING") {
+            true => Err(self.unsupported(
+                "RETURNING is not supported",
+                "Select the rows before they are deleted.",
+            )),
+            false => Ok(()),
         }
-        self.expect(TokenKind::CloseParen, "`,` or `)`")?;
-        Ok(())
     }
 
     // ----- prepared statements ------------------------------------------------------------
@@ -522,6 +499,7 @@ impl Parser<'_> {
         self.words.push(start.start);
         let kind = match self.leading_word().as_str() {
             "INSERT" => self.insert()?,
+            "DELETE" => StatementKind::Delete(Box::new(self.delete()?)),
             _ => self.top_level_query().map(StatementKind::Query)?,
         };
         let statement = Box::new(Statement { kind, span: self.span_from(start) });
@@ -561,20 +539,4 @@ fn is_placeholder(name: &[Ident]) -> bool {
         [only] => only.name == "filters",
         [] => false,
     }
-}
-
-/// `SELECT * FROM table`.
-fn everything_from(table: Name, span: Span) -> Query {
-    let star = Star { table: Vec::new(), exclude: Vec::new(), replace: Vec::new() };
-    let mut select = Select::new(vec![Expr::new(ExprKind::Star(star), span)], span);
-    select.from = Some(Join::Source(Box::new(Source {
-        kind: SourceKind::Table(table),
-        alias: None,
-        columns: Vec::new(),
-        sample: None,
-        lateral: false,
-        ordinality: false,
-        span,
-    })));
-    Query::Select(Box::new(select))
 }

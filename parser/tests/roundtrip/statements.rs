@@ -154,7 +154,28 @@ fn rows() -> BoxedStrategy<StatementKind> {
             StatementKind::Copy(Copy { query, target, format, header })
         },
     );
-    prop_oneof![insert(), copy].boxed()
+    prop_oneof![insert(), copy, copy_from()].boxed()
+}
+
+fn copy_from() -> BoxedStrategy<StatementKind> {
+    use CopyFormat::{Csv, Parquet, Text};
+    use CopyHeader::{Match, Row, Skip};
+    let kinds = (of(select(&[Csv, Parquet, Text])), of(select(&[Row, Skip, Match])));
+    let texts = (of(text()), of(text()), of(text()), of(text()));
+    (name(), names(), kinds, texts)
+        .prop_map(|(table, columns, (format, header), (delimiter, null, quote, escape))| {
+            StatementKind::CopyFrom(CopyFrom {
+                table,
+                columns,
+                format,
+                header,
+                delimiter,
+                null,
+                quote,
+                escape,
+            })
+        })
+        .boxed()
 }
 
 fn prepared() -> BoxedStrategy<StatementKind> {

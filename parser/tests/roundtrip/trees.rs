@@ -615,10 +615,14 @@ fn source(kind: BoxedStrategy<SourceKind>, inner: BoxedStrategy<Expr>) -> BoxedS
                 None => (None, vec![]),
             };
             let span = Span::default();
+            let is_table = matches!(kind, SourceKind::Table(_));
+            let time = Expr::new(ExprKind::Literal(Literal::String("2026-03-01".into())), span);
+            let as_of = (flag && is_table).then(|| Box::new(time));
             Join::Source(Box::new(Source {
                 kind,
                 lateral,
                 ordinality,
+                as_of,
                 alias,
                 columns,
                 sample,

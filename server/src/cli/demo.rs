@@ -1,10 +1,12 @@
 //! `hedgerow demo`.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use clap::Args;
 use hedgerow_engine::demo::{DemoOptions, seed};
+use hedgerow_engine::ingest::IngestOptions;
 use hedgerow_engine::{Engine, EventStore, Location};
 use serde::Deserialize;
 
@@ -88,8 +90,11 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         )?,
         None => writeln!(out, "{} has events already: they are served as they are", location.0)?,
     }
-    let engine = Engine::open(&location, options.engine.options()).await?;
-    options.listen.serve(engine, print_examples).await
+    let ingest = IngestOptions::default();
+    let engine = Engine::open_for_ingest(&location, options.engine.options(), ingest).await?;
+    let served = options.listen.serve(Arc::clone(&engine), print_examples).await;
+    engine.close().await;
+    served
 }
 
 /// Lines to paste.
@@ -101,6 +106,7 @@ fn print_examples(server: &Server) -> io::Result<()> {
         "
 psql postgres://{pg}/{DEFAULT_PROJECT}
     select event, count(), uniq(distinct_id) from events group by event order by 2 desc;
+    insert into events (event, distinct_id, properties) values ('hello', 'me', '{{\"from\": \"psql\"}}');
 
 python3 -m pip install adbc-driver-flightsql pyarrow
 python3

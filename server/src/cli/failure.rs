@@ -14,12 +14,18 @@ pub(crate) struct Failure {
     message: String,
     /// True when nobody reads the output any more, which is no reason to complain.
     quiet: bool,
+    code: u8,
 }
+
+/// The exit code of a command that could not do what it was asked.
+const FAILED: u8 = 1;
+/// That of one which says 1 for something else.
+const UNABLE: u8 = 2;
 
 impl Failure {
     /// A failure in one line.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), quiet: false }
+        Self { message: message.into(), quiet: false, code: FAILED }
     }
 
     /// An engine's error about `text`, with the place in it.
@@ -43,13 +49,18 @@ impl Failure {
         Self { message: format!("{name}: {}", self.message), ..self }
     }
 
+    /// The same, of a command that answers by its exit code.
+    pub(super) fn unable(self) -> Self {
+        Self { code: UNABLE, ..self }
+    }
+
     /// Tells the user, and the shell.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.quiet {
             // Without stderr there is nobody to tell.
             let _ = writeln!(io::stderr(), "error: {}", self.message);
         }
-        ExitCode::from(u8::from(!self.quiet))
+        ExitCode::from(if self.quiet { 0 } else { self.code })
     }
 }
 
@@ -63,7 +74,8 @@ impl From<Error> for Failure {
 /// An error of reading stdin or writing stdout.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self { message: error.to_string(), quiet: error.kind() == io::ErrorKind::BrokenPipe }
+        let quiet = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { quiet, ..Self::new(error.to_string()) }
     }
 }
 

@@ -57,6 +57,9 @@ fn summarise(report: &MaintainReport) -> Result<(), Failure> {
         report.rewritten, report.files_before, report.files_after, report.events, report.duplicates
     )?;
     let seconds = report.elapsed.as_secs_f64();
+    if report.expired > 0 {
+        writeln!(out, "{} events deleted that were older than they are kept", report.expired)?;
+    }
     writeln!(out, "{} unused files deleted; {seconds:.1} s", report.deleted)?;
     Ok(())
 }

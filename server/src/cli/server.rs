@@ -27,6 +27,20 @@ pub(crate) struct Options {
     /// Seconds after which events are moved from memory into files. Default: 10.
     #[arg(long, value_name = "SECONDS", env = "HEDGEROW_FLUSH_SECONDS")]
     flush_seconds: Option<f64>,
+    /// Memory in MiB for events that are in no file yet. With so much waiting nothing more is taken, and
+    /// senders are told to try again. Default: 512.
+    #[arg(long, value_name = "MIB", env = "HEDGEROW_INGEST_MEMORY_MB")]
+    ingest_memory_mb: Option<usize>,
+    /// Token with which SDKs send events into a project, as TOKEN or TOKEN=PROJECT; several with
+    /// commas between. Kept in the data folder. While it has none, everybody on this machine can
+    /// send events into the project default, and nobody else.
+    #[arg(
+        long = "token",
+        value_name = "TOKEN[=PROJECT]",
+        env = "HEDGEROW_TOKENS",
+        value_delimiter = ','
+    )]
+    tokens: Vec<String>,
     /// Where the server listens.
     #[command(flatten)]
     pub listen: Listen,
@@ -57,7 +71,10 @@ impl Options {
     pub(crate) fn over(mut self, file: Self, engine: EngineFlags) -> Self {
         self.engine = self.engine.over(engine);
         self.listen = self.listen.over(file.listen);
-        fill!(self, file; data, flush_seconds);
+        if self.tokens.is_empty() {
+            self.tokens = file.tokens;
+        }
+        fill!(self, file; data, flush_seconds, ingest_memory_mb);
         self
     }
 }
@@ -117,10 +134,25 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         ingest.flush_after = Duration::try_from_secs_f64(seconds)
             .map_err(|error| Failure::new(format!("--flush-seconds {seconds}: {error}")))?;
     }
+    if let Some(mib) = options.ingest_memory_mb {
+        ingest = ingest.with_memory(mib.saturating_mul(1 << 20));
+    }
     let engine = Engine::open_for_ingest(&Location(data), options.engine.options(), ingest).await?;
-    let served = options.listen.serve(Arc::clone(&engine), print_addresses).await;
+    let served = match add_tokens(&engine, &options.tokens).await {
+        Ok(()) => options.listen.serve(Arc::clone(&engine), print_addresses).await,
+        Err(failure) => Err(failure),
+    };
     engine.close().await;
     served
+}
+
+async fn add_tokens(engine: &Engine, tokens: &[String]) -> Result<(), Failure> {
+    let Some(store) = engine.store() else { return Ok(()) };
+    for token in tokens {
+        let (token, project) = token.split_once('=').unwrap_or((token, DEFAULT_PROJECT));
+        store.add_token(token, store.create_project(project).await?).await?;
+    }
+    Ok(())
 }
 
 /// Where the server can be reached, with the ports it really got.

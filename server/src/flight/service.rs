@@ -15,9 +15,9 @@ use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
     ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetDbSchemas,
     CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
-    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery,
-    CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo,
-    TicketStatementQuery,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest,
+    CommandStatementQuery, CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt,
+    SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{
     Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse,
@@ -35,7 +35,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::handles::{Handles, Held, Principal};
 use super::wire::{status, wire_batch, wire_schema};
-use super::{metadata, params};
+use super::{ingest, metadata, params};
 use crate::server::{DEFAULT_PROJECT, DEFAULT_SCHEMA, Lifecycle, schema_and_name};
 
 /// The header that names the project of a request.
@@ -328,6 +328,16 @@ impl FlightSqlService for Service {
         let principal = self.principal(request.metadata())?;
         let held = self.prepare(&principal, &query.query).await?;
         self.update(held).await
+    }
+
+    async fn do_put_statement_ingest(
+        &self,
+        command: CommandStatementIngest,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let principal = self.principal(request.metadata())?;
+        let session = self.session(&principal).await?;
+        ingest::ingest(&session, &command, request.into_inner()).await
     }
 
     async fn do_put_prepared_statement_update(

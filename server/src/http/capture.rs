@@ -1,6 +1,7 @@
 //! `POST /batch/`: events as PostHog's SDKs send them.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -10,11 +11,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::read::GzDecoder;
 use hedgerow_engine::error::{Error, ErrorKind};
+use hedgerow_engine::ingest::Senders;
 use serde_json::json;
 
 use super::Service;
 use crate::error::http_status;
-use crate::server::DEFAULT_PROJECT;
 
 /// The longest body, as it is sent, and as it is after decompression.
 pub(super) const BODY_BYTES_MAX: usize = 32 << 20;
@@ -22,7 +23,7 @@ pub(super) const BODY_BYTES_MAX: usize = 32 << 20;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Stores a batch as a whole: 200 once it is durable. 400 for a body that cannot be read, with
-/// nothing stored; 413 for one that is too long; 503 with `Retry-After` when the same request can
+/// nothing stored; 401 for one without the token of a project; 413 for one that is too long; 503 with `Retry-After` when the same request can
 /// succeed later.
 pub(super) async fn batch(
     State(service): State<Service>,
@@ -36,7 +37,14 @@ pub(super) async fn batch(
         Ok(body) => body,
         Err((status, reason)) => return refusal(status, &reason),
     };
-    match service.engine.capture(DEFAULT_PROJECT, body).await {
+    let no_tokens =
+        matches!(service.senders.as_ref(), Senders::Tokens(tokens) if tokens.is_empty());
+    if no_tokens && service.engine.takes_events() {
+        let reason = "this server has no project tokens and takes no events from other machines: \
+                      start it with --token";
+        return refusal(StatusCode::UNAUTHORIZED, reason);
+    }
+    match service.engine.capture(Arc::clone(&service.senders), body).await {
         Ok(_) => Json(json!({ "status": "Ok" })).into_response(),
         Err(error) => failure(&error),
     }
@@ -75,7 +83,11 @@ fn failure(error: &Error) -> Response {
 
 /// In the shape that SDKs print.
 fn refusal(status: StatusCode, reason: &str) -> Response {
-    let kind = if status.is_server_error() { "server_error" } else { "validation_error" };
+    let kind = match status {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        status if status.is_server_error() => "server_error",
+        _ => "validation_error",
+    };
     (status, Json(json!({ "type": kind, "code": status.as_u16(), "detail": reason })))
         .into_response()
 }

@@ -9,11 +9,12 @@ use datafusion::common::ScalarValue;
 use futures::StreamExt;
 use futures::stream::{BoxStream, once};
 use hedgerow_engine::{Error, Notice, Session, Statement, Type};
-use hedgerow_parser::Dialect;
 use hedgerow_parser::ast::{self, StatementKind};
+use hedgerow_parser::{Dialect, Span};
 
 use super::catalog::{Catalog, CatalogStatement};
 use super::copy::CopyOut;
+use super::copy_in::CopyIn;
 use super::error::PgError;
 use super::params::Param;
 use super::prepared::Statements;
@@ -53,6 +54,8 @@ pub(super) enum Plan {
     Catalog(Box<CatalogStatement>),
     /// `COPY … TO STDOUT`.
     CopyOut(Statement, CopyOut),
+    /// `COPY … FROM STDIN`.
+    CopyIn(CopyIn),
     /// `PREPARE`: what gets the name.
     Prepare {
         name: String,
@@ -70,7 +73,7 @@ impl Plan {
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Utility(_) => "SHOW",
-            Self::CopyOut(..) => "COPY",
+            Self::CopyOut(..) | Self::CopyIn(_) => "COPY",
             Self::Engine(statement) => statement.word(),
             Self::Execute { statement, .. } => statement.plan.word(),
             Self::Prepare { .. } => "PREPARE",
@@ -90,6 +93,7 @@ impl Plan {
     pub(super) fn writes(&self) -> bool {
         match self {
             Self::Engine(statement) => statement.writes(),
+            Self::CopyIn(_) => true,
             Self::Execute { statement, .. } => statement.plan.writes(),
             _ => false,
         }
@@ -172,6 +176,14 @@ impl Backend {
                     statement.map_err(|error| PgError::from_engine(error, text, offset))?;
                 (Plan::CopyOut(statement, out), Vec::new(), None)
             }
+            Route::CopyIn(copy) => {
+                let plan = CopyIn::new(&copy)?;
+                let span = copy.table.first().map_or_else(Span::default, |name| name.span);
+                let copy = ast::Statement { kind: StatementKind::CopyFrom(*copy), span };
+                let checked = self.session.prepare_tree(text, copy, &[]).await;
+                checked.map_err(|error| PgError::from_engine(error, text, offset))?;
+                (Plan::CopyIn(plan), Vec::new(), None)
+            }
             Route::Engine => {
                 let zone = self.session.settings().timezone;
                 let types: Vec<_> = declared.iter().map(|oid| declared_type(*oid, &zone)).collect();
@@ -234,7 +246,7 @@ impl Backend {
                     current: None,
                 }))
             }
-            Plan::Empty | Plan::Utility(_) | Plan::Prepare { .. } => {
+            Plan::Empty | Plan::Utility(_) | Plan::Prepare { .. } | Plan::CopyIn(_) => {
                 Err(Error::internal("the connection's own statement was run elsewhere").into())
             }
         }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::PgError;
-use super::message::Inbox;
+use super::message::{Inbox, Message};
 use super::outbox::gone;
 
 /// The running statements by the key their client was given.
@@ -108,24 +108,45 @@ impl Limits {
         inbox: &mut Inbox<R>,
         work: impl Future<Output = Result<T, PgError>>,
     ) -> Result<T, PgError> {
+        // The limits come first: work that is always ready must not hide them.
+        tokio::select! {
+            biased;
+            error = self.reached() => Err(error),
+            () = inbox.gone() => Err(gone()),
+            result = work => result,
+        }
+    }
+
+    /// The next message of a statement that the client has a part in.
+    ///
+    /// # Errors
+    /// As [`Limits::run`]; fatal ones where messages cannot be told apart.
+    pub(super) async fn message<R: AsyncRead + Unpin>(
+        &self,
+        inbox: &mut Inbox<R>,
+    ) -> Result<Message, PgError> {
+        tokio::select! {
+            biased;
+            error = self.reached() => Err(error),
+            message = inbox.message() => message?.ok_or_else(gone),
+        }
+    }
+
+    /// Resolves with the error of the first limit that is reached.
+    async fn reached(&self) -> PgError {
         let timeout = async {
             match self.deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };
-        // The limits come first: work that is always ready must not hide them.
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => {
-                Err(PgError::error("57014", "canceling statement due to user request"))
+                PgError::error("57014", "canceling statement due to user request")
             }
-            () = timeout => {
-                Err(PgError::error("57014", "canceling statement due to statement timeout"))
-            }
-            () = self.shutdown.cancelled() => Err(shutting_down()),
-            () = inbox.gone() => Err(gone()),
-            result = work => result,
+            () = timeout => PgError::error("57014", "canceling statement due to statement timeout"),
+            () = self.shutdown.cancelled() => shutting_down(),
         }
     }
 }

@@ -93,7 +93,7 @@ impl Connection {
                 message = self.inbox.message() => message?,
             };
             let Some(message) = message else { return Ok(()) };
-            at_rest = false;
+            let was_at_rest = std::mem::take(&mut at_rest);
             match message {
                 Message::Terminate => return Ok(()),
                 Message::Sync => {
@@ -103,6 +103,10 @@ impl Connection {
                     }
                     self.ready().await?;
                     at_rest = true;
+                }
+                // The rest of a COPY that has failed.
+                Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => {
+                    at_rest = was_at_rest;
                 }
                 _ if skipping => {}
                 Message::Query(text) => {

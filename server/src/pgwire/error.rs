@@ -15,12 +15,15 @@ pub(super) struct PgError {
     pub hint: Option<String>,
     /// 1-based, in characters of the text the client sent.
     pub position: Option<usize>,
+    /// Where in the data of a COPY.
+    pub context: Option<String>,
 }
 
 impl PgError {
     /// An error after which the session goes on.
     pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Self { fatal: false, code, message: message.into(), hint: None, position: None }
+        let message = message.into();
+        Self { fatal: false, code, message, hint: None, position: None, context: None }
     }
 
     /// An error that ends the connection.
@@ -45,6 +48,13 @@ impl PgError {
         self
     }
 
+    /// The same error, with where in the data it happened.
+    #[must_use]
+    pub(super) fn context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
+        self
+    }
+
     /// An engine's error about `text`, which starts `offset` characters into what was sent.
     pub(super) fn from_engine(error: Error, text: &str, offset: usize) -> Self {
         if error.kind == ErrorKind::Internal {
@@ -56,6 +66,7 @@ impl PgError {
             position: error.span.map(|span| offset + span.position(text)),
             message: error.message,
             hint: error.hint,
+            context: None,
         }
     }
 
@@ -65,6 +76,9 @@ impl PgError {
         let mut fields = fields(severity, self.code, &self.message, self.hint.as_deref());
         if let Some(position) = self.position {
             fields.push((b'P', position.to_string()));
+        }
+        if let Some(context) = &self.context {
+            fields.push((b'W', clean(context)));
         }
         ErrorResponse::new(fields)
     }
@@ -87,9 +101,12 @@ pub(super) fn warning(code: &'static str, message: &str) -> NoticeResponse {
     NoticeResponse::new(fields("WARNING", code, message, None))
 }
 
+/// Strings end at a NUL on this wire.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 fn fields(severity: &str, code: &str, message: &str, hint: Option<&str>) -> Vec<(u8, String)> {
-    // Strings end at a NUL on this wire.
-    let clean = |text: &str| text.replace('\0', "\u{fffd}");
     let mut fields = vec![
         (b'S', severity.to_owned()),
         (b'V', severity.to_owned()),

@@ -45,8 +45,13 @@ impl Connection {
             }
             Message::Flush => self.flush().await,
             Message::Broken { error, .. } => Err(error),
-            // The rest of a refused COPY; the others are answered before they get here.
-            Message::Copy | Message::Query(_) | Message::Sync | Message::Terminate => Ok(()),
+            // These are answered before they get here.
+            Message::CopyData(_)
+            | Message::CopyDone
+            | Message::CopyFail(_)
+            | Message::Query(_)
+            | Message::Sync
+            | Message::Terminate => Ok(()),
         }
     }
 
@@ -172,6 +177,9 @@ impl Connection {
                 },
                 (Plan::Prepare { name, statement }, Progress::Waiting) => {
                     return self.name_statement(name, statement);
+                }
+                (Plan::CopyIn(copy), Progress::Waiting) => {
+                    return self.receive_copy(copy, &prepared, limits).await;
                 }
                 (_, Progress::Waiting) => {
                     let work = self.backend.execute(&prepared, portal.params.clone());

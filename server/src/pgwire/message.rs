@@ -61,8 +61,11 @@ pub(super) enum Message {
     Flush,
     Sync,
     Terminate,
-    /// Data of a COPY that was refused; it is skipped.
-    Copy,
+    /// Data of a COPY; what comes after one has ended is skipped.
+    CopyData(Bytes),
+    CopyDone,
+    /// The client gives a COPY up, and why.
+    CopyFail(String),
     /// A message that cannot be read, though the next one can.
     Broken {
         /// True for a simple query, which is answered at once and not at the next Sync.
@@ -204,7 +207,9 @@ fn decode(tag: u8, mut body: Body) -> Result<Message, PgError> {
         b'H' => Some(Message::Flush),
         b'S' => Some(Message::Sync),
         b'X' => Some(Message::Terminate),
-        b'd' | b'c' | b'f' => return Ok(Message::Copy),
+        b'd' => return Ok(Message::CopyData(body.0)),
+        b'c' => Some(Message::CopyDone),
+        b'f' => body.text().transpose()?.map(Message::CopyFail),
         b'F' => return Err(PgError::unsupported("function calls are not supported")),
         _ => return Err(PgError::fatal("08P01", "unexpected password message")),
     };

@@ -47,12 +47,12 @@ pub(super) fn decode(
     }
 }
 
-fn null(ty: &Type) -> Result<ScalarValue, PgError> {
+pub(super) fn null(ty: &Type) -> Result<ScalarValue, PgError> {
     ScalarValue::try_from(&ty.to_arrow()).map_err(|_| no_parameters(ty))
 }
 
 /// Reads text as `ty`.
-fn parse(text: &str, ty: &Type, zone: Tz) -> Result<ScalarValue, PgError> {
+pub(super) fn parse(text: &str, ty: &Type, zone: Tz) -> Result<ScalarValue, PgError> {
     if text.contains('\0') {
         return Err(PgError::error("22021", "invalid byte sequence for encoding \"UTF8\": 0x00"));
     }

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use hedgerow_engine::settings::placeholder_name;
-use hedgerow_parser::ast::{self, Copy, CopyTarget, Show, StatementKind};
+use hedgerow_parser::ast::{self, Copy, CopyFrom, CopyTarget, Show, StatementKind};
 use hedgerow_parser::{Dialect, Span, parse_statement};
 
 use super::error::PgError;
@@ -29,6 +29,8 @@ pub(super) enum Route {
     Engine,
     /// `COPY … TO STDOUT`: the engine's rows as lines.
     CopyOut(Box<Copy>),
+    /// `COPY … FROM STDIN`: the client's lines as rows.
+    CopyIn(Box<CopyFrom>),
     /// `PREPARE`, `EXECUTE`: statements of the connection, under the names that the extended
     /// protocol gives too.
     Named(Named),
@@ -123,6 +125,7 @@ fn own(text: &str, dialect: Dialect) -> Route {
         StatementKind::Copy(copy) if copy.target == CopyTarget::Stdout => {
             Route::CopyOut(Box::new(copy))
         }
+        StatementKind::CopyFrom(copy) => Route::CopyIn(Box::new(copy)),
         StatementKind::Show(Show::Setting(name)) if placeholder_name(&name).is_none() => {
             let name: Vec<_> = name.iter().map(|part| part.name.as_str()).collect();
             Route::Utility(Utility::Show(name.join(".")))
@@ -449,6 +452,9 @@ mod tests {
             ("insert into events values (1)", "engine"),
             ("drop table events", "engine"),
             ("copy events to stdout", "copy"),
+            ("copy events (event) from stdin", "copy in"),
+            ("copy events from stdin with (format csv, header)", "copy in"),
+            ("COPY  events FROM STDIN csv header", "copy in"),
             ("copy (select 1) to 'a.csv' with (format csv)", "engine"),
             ("prepare p as select $1", "named"),
             ("execute p(1)", "named"),
@@ -460,6 +466,7 @@ mod tests {
                 Route::Engine => "engine",
                 Route::Named(_) => "named",
                 Route::CopyOut(_) => "copy",
+                Route::CopyIn(_) => "copy in",
             };
             assert_eq!(found, expected, "{text}");
         }

@@ -44,6 +44,7 @@ impl Connection {
                 None => return Ok(()),
             },
             Plan::Prepare { name, statement } => return self.name_statement(name, statement),
+            Plan::CopyIn(copy) => return self.receive_copy(copy, &prepared, &limits).await,
             _ => {
                 let work = self.backend.execute(&prepared, Vec::new());
                 match limits.run(&mut self.inbox, work).await? {

@@ -230,6 +230,80 @@ fn import_reports_bad_lines_and_goes_on() {
 }
 
 #[test]
+fn verify_answers_by_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, input) = (path("data"), path("events.ndjson"));
+    let event = r#"{"event":"e","distinct_id":"d","timestamp":"2026-03-01T00:00:00Z"}"#;
+    std::fs::write(&input, event).unwrap();
+    stdout(&["import", "--data", &data, &input], b"");
+    let told = stdout(&["verify", "--data", &data], b"");
+    assert!(told.contains("1 files of ") && told.contains("1 events"), "{told}");
+    assert!(told.contains("write-ahead log: 0 records; 0 problems"), "{told}");
+
+    let files = std::fs::read_dir(folder.path().join("data/events")).unwrap();
+    let mut files = files.map(|entry| entry.unwrap().path());
+    let part = files.find(|path| path.extension().is_some_and(|e| e == "parquet")).unwrap();
+    let mut bytes = std::fs::read(&part).unwrap();
+    bytes[9] ^= 1;
+    std::fs::write(&part, bytes).unwrap();
+    let output = run(&mut hedgerow(&["verify", "--data", &data]), b"");
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let name = format!("events/{}: its checksum is", part.file_name().unwrap().display());
+    assert!(told.starts_with(&name) && told.contains("1 problems"), "{told}");
+    assert_eq!(output.stderr, b"error: 1 problem found\n");
+
+    assert_eq!(failure(&["verify", "--data", &path("none")], b"").0, 2);
+    assert_eq!(failure(&["verify"], b"").0, 2);
+}
+
+#[test]
+fn inspect_tells_of_files_and_days() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, input) = (path("data"), path("events.ndjson"));
+    let event = |day| {
+        format!(r#"{{"event":"e","distinct_id":"d","timestamp":"2026-03-0{day}T00:00:00.5Z"}}"#)
+    };
+    std::fs::write(&input, [event(1), event(2)].join("\n")).unwrap();
+    stdout(&["import", "--data", &data, &input], b"");
+    let told = stdout(&["inspect", "--data", &data, "--format", "json"], b"");
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["version"], &told["checkpoint"]), (&1.into(), &serde_json::Value::Null));
+    let bytes = told["events"]["bytes"].as_u64().unwrap();
+    // Files of one event each.
+    let day = |day| {
+        serde_json::json!({
+            "first_day": day, "last_day": day, "files": 1, "rows": 1, "bytes": bytes / 2,
+        })
+    };
+    let project = serde_json::json!({
+        "project": "default", "number": 1, "files": 2, "rows": 2, "bytes": bytes,
+        "first_event": "2026-03-01T00:00:00.500Z", "last_event": "2026-03-02T00:00:00.500Z",
+        "waiting_events": 0,
+        "days": [day("2026-03-01"), day("2026-03-02")],
+    });
+    assert_eq!(told["projects"], serde_json::json!([project]));
+    assert_eq!(told["forms"]["small"], told["events"]);
+    assert!(told["wal"].is_null() && told["lag_seconds"].is_null(), "{told}");
+
+    let told = stdout(&["inspect", "--data", &data], b"");
+    let words: Vec<Vec<&str>> =
+        told.lines().map(|line| line.split_whitespace().collect()).collect();
+    let bytes = bytes.to_string();
+    assert_eq!(words[1], ["events", "2", "2", &bytes]);
+    let times = ["2026-03-01T00:00:00.500Z", "2026-03-02T00:00:00.500Z"];
+    assert_eq!(words[9], ["default", "2", "2", &bytes, "0", times[0], times[1]]);
+    assert!(told.contains("\nlog of events: version 1, checkpoint none\n"), "{told}");
+    assert!(told.ends_with("\nwrite-ahead log: none\n"), "{told}");
+
+    let (code, message) = failure(&["inspect", "--data", &path("none")], b"");
+    assert!(code == 1 && message.starts_with("error: no data folder"), "{message}");
+    assert_eq!(failure(&["inspect"], b"").0, 1);
+}
+
+#[test]
 fn import_survives_hostile_lines() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -315,6 +389,17 @@ fn demo_serves_until_it_is_told_to_end() {
     assert!(lines.next().unwrap().starts_with("500 events"));
     let shown: Vec<_> = lines.by_ref().take_while(|line| !line.starts_with("Ctrl-C")).collect();
     assert!(shown.iter().any(|line| line.starts_with("psql postgres://127.0.0.1:")), "{shown:?}");
+    // The statement that it shows stores an event.
+    let insert = shown.iter().find(|line| line.contains("insert into events")).unwrap();
+    let address = shown.iter().find_map(|line| line.strip_prefix("psql ")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let address = address.replace("postgres://", "postgres://tester@");
+        let (client, connection) =
+            tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        assert_eq!(crate::support::answers(&client, insert).await, ["#1"]);
+    });
     let told = Command::new("kill").arg(demo.id().to_string()).status().unwrap();
     assert!(told.success() && demo.wait().unwrap().success());
 }
@@ -408,4 +493,25 @@ fn fmt_formats_files_in_place_and_stdin_to_stdout() {
 
     assert_eq!(stdout(&["fmt"], b"select 1, -- one\n  2;select 3 -- last"), laid_out);
     assert_eq!(failure(&["fmt", "--check"], b"select 1").0, 1);
+}
+
+#[test]
+fn a_backup_becomes_a_data_folder_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, backup, again) = (path("data"), path("backup"), path("again"));
+    let input = path("events.ndjson");
+    let event = r#"{"event":"e","distinct_id":"d","timestamp":"2026-03-01T00:00:00Z"}"#;
+    std::fs::write(&input, event).unwrap();
+    stdout(&["import", "--data", &data, &input], b"");
+    let told = stdout(&["backup", "--data", &data, "--to", &backup], b"");
+    assert!(told.contains(" files copied, "), "{told}");
+    std::fs::remove_dir_all(&data).unwrap();
+    stdout(&["restore", "--from", &backup, "--data", &again], b"");
+    let count = ["query", "--data", &again, "--format", "csv", "select count() as n from events"];
+    assert_eq!(stdout(&count, b""), "n\n1\n");
+    let (code, told) = failure(&["backup", "--data", &again, "--to", &backup], b"");
+    assert!(code == 1 && told.contains("the target is not empty"), "{told}");
+    assert!(failure(&["backup", "--data", &again], b"").1.contains("--to"));
+    assert!(failure(&["restore", "--data", &again], b"").1.contains("--from"));
 }

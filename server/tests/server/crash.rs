@@ -80,6 +80,7 @@ impl Store {
             let expected: usize = (0..EVENTS).map(|n| number * EVENTS + n).sum();
             assert_eq!((*count, *different, *sum), (EVENTS, EVENTS, expected), "import {number}");
         }
+        succeed(self.hedgerow("verify").output().unwrap());
         let there: BTreeSet<usize> = imports.into_keys().collect();
         assert!(self.done.is_subset(&there), "{:?} of {there:?} are gone", self.done);
         there

@@ -7,23 +7,9 @@ use futures::TryStreamExt;
 use hedgerow_engine::{EventStore, Location};
 use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, NoTls};
 
-use crate::support::start_over_store as start;
-
-/// What a simple query answers: rows as texts, and the number of each command tag as `#n`.
-async fn answers(client: &Client, sql: &str) -> Vec<String> {
-    let messages = client.simple_query(sql).await.unwrap();
-    let shown = messages.into_iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => {
-            let cells = (0..row.len()).map(|at| row.get(at).unwrap_or("∅").to_owned());
-            Some(cells.collect::<Vec<_>>().join("|"))
-        }
-        SimpleQueryMessage::CommandComplete(rows) => Some(format!("#{rows}")),
-        _ => None,
-    });
-    shown.collect()
-}
+use crate::support::{answers, start_over_store as start};
 
 async fn code(client: &Client, sql: &str) -> String {
     let error = client.simple_query(sql).await.unwrap_err();
@@ -138,7 +124,6 @@ async fn copies_stay_in_their_folder() {
     assert!(folder.path().join("export/a.parquet").metadata().unwrap().len() > 0);
 }
 
-/// The program serving a folder, and the address of its Postgres wire.
 #[tokio::test]
 async fn rows_are_copied_to_the_client() {
     let (server, _folder) = start().await;
@@ -165,11 +150,17 @@ async fn rows_are_copied_to_the_client() {
 
 /// A server process of its own, with its address. What it prints later goes nowhere: it has to
 /// live with that.
-fn spawn(data: &std::path::Path) -> (Child, String) {
+pub(crate) fn spawn(data: &std::path::Path) -> (Child, String) {
+    spawn_with(data, &[])
+}
+
+/// The same, with more options.
+pub(crate) fn spawn_with(data: &std::path::Path, args: &[&str]) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
         .args(["server", "--pg", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"])
         .arg("--data")
         .arg(data)
+        .args(args)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

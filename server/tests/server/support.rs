@@ -1,12 +1,14 @@
 //! A server in the test's own process, on free ports, without data.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use hedgerow::server::{Addresses, Lifecycle, Server};
+use hedgerow_engine::ingest::IngestOptions;
 use hedgerow_engine::{Engine, EngineOptions, EventStore, Location};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 pub(crate) struct Running {
     pub(crate) pg: SocketAddr,
@@ -46,6 +48,41 @@ pub(crate) async fn start_over_store() -> (Running, TempDir) {
         ..EngineOptions::default()
     };
     (start_on(Engine::open(&location, options).await.unwrap()).await, folder)
+}
+
+/// A server that takes events in, over an empty data folder. They stay in memory unless a test
+/// has them flushed.
+pub(crate) async fn start_for_ingest() -> (Running, TempDir) {
+    start_with_tokens(&[]).await
+}
+
+/// The same, with these tokens and their projects.
+pub(crate) async fn start_with_tokens(tokens: &[(&str, &str)]) -> (Running, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let location = Location::from(folder.path());
+    let store = EventStore::create(&location).await.unwrap();
+    store.create_project("default").await.unwrap();
+    for (token, project) in tokens {
+        store.add_token(token, store.create_project(project).await.unwrap()).await.unwrap();
+    }
+    let ingest = IngestOptions { flush_after: Duration::from_hours(1), ..IngestOptions::default() };
+    let options = EngineOptions::default();
+    let engine = Engine::open_for_ingest(&location, options, ingest).await.unwrap();
+    (start_on(engine).await, folder)
+}
+
+/// What a simple query answers: rows as texts, and the number of each command tag as `#n`.
+pub(crate) async fn answers(client: &Client, sql: &str) -> Vec<String> {
+    let messages = client.simple_query(sql).await.unwrap();
+    let shown = messages.into_iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => {
+            let cells = (0..row.len()).map(|at| row.get(at).unwrap_or("∅").to_owned());
+            Some(cells.collect::<Vec<_>>().join("|"))
+        }
+        SimpleQueryMessage::CommandComplete(rows) => Some(format!("#{rows}")),
+        _ => None,
+    });
+    shown.collect()
 }
 
 impl Running {

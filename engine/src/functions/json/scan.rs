@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memchr;
+
 /// How deep arrays and objects may lie within each other; deeper text counts as invalid.
 pub const DEPTH_MAX: usize = 512;
 
@@ -54,28 +56,47 @@ pub fn is_too_deep(json: &str) -> bool {
 /// Hands over the members of an object: the key between its quotes, and the text of the value.
 /// False for anything but a well-formed object; some of its members may have been handed over.
 pub fn members<'j>(json: &'j str, member: &mut dyn FnMut(&'j str, &'j str)) -> bool {
-    each_member(json, 1, member)
+    let mut scanner = Scanner::new(json);
+    scanner.whole_object(&mut |scanner, key, _| {
+        let raw = scanner.text_of(|scanner| scanner.value(None, 1))?;
+        member(key?, raw);
+        Some(())
+    })
+}
+
+/// Where a member was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// In the object itself.
+    Wrapper,
+    /// In the document inside.
+    Document,
 }
 
 /// The same for an object that wraps documents: each of its values may be as deep as a document.
-pub fn wrapped<'j>(json: &'j str, member: &mut dyn FnMut(&'j str, &'j str)) -> bool {
-    each_member(json, 0, member)
-}
-
-fn each_member<'j>(json: &'j str, depth: usize, member: &mut dyn FnMut(&'j str, &'j str)) -> bool {
+/// The members of the object under the key `document`, spelled like that, are handed over too,
+/// before it is itself.
+pub fn wrapped<'j>(
+    json: &'j str,
+    document: &str,
+    member: &mut dyn FnMut(Level, &'j str, &'j str),
+) -> bool {
     let mut scanner = Scanner::new(json);
-    scanner.blank();
-    if scanner.peek() != Some(b'{') {
-        return false;
-    }
-    let complete = scanner.container(true, 0, &mut |scanner, key, _| {
-        let start = scanner.at;
-        scanner.value(None, depth)?;
-        member(key?, &json[start..scanner.at]);
+    scanner.whole_object(&mut |scanner, key, _| {
+        let key = key?;
+        let raw = match key == document && scanner.peek() == Some(b'{') {
+            false => scanner.text_of(|scanner| scanner.value(None, 0))?,
+            true => scanner.text_of(|scanner| {
+                scanner.container(true, 0, &mut |scanner, key, _| {
+                    let raw = scanner.text_of(|scanner| scanner.value(None, 1))?;
+                    member(Level::Document, key?, raw);
+                    Some(())
+                })
+            })?,
+        };
+        member(Level::Wrapper, key, raw);
         Some(())
-    });
-    scanner.blank();
-    complete.is_some() && scanner.at == json.len()
+    })
 }
 
 /// The elements of an array, or the keys and values of an object; nothing for other values.
@@ -102,7 +123,7 @@ pub fn entries(json: &str) -> Vec<Entry<'_>> {
 
 /// The content of a string, given what stands between its quotes.
 pub fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.contains('\\') {
+    if memchr(b'\\', raw.as_bytes()).is_none() {
         return Cow::Borrowed(raw);
     }
     let mut text = String::with_capacity(raw.len());
@@ -214,6 +235,23 @@ impl<'j> Scanner<'j> {
             _ => {}
         }
         Some(())
+    }
+
+    /// The text that `read` goes over.
+    fn text_of(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<&'j str> {
+        let start = self.at;
+        read(self)?;
+        Some(&self.text[start..self.at])
+    }
+
+    /// Reads a text that is one object; false for anything else.
+    fn whole_object(&mut self, member: Member<'_, 'j>) -> bool {
+        self.blank();
+        if self.peek() != Some(b'{') || self.container(true, 0, member).is_none() {
+            return false;
+        }
+        self.blank();
+        self.at == self.bytes.len()
     }
 
     fn object(&mut self, path: Option<&[Step<'_>]>, depth: usize) -> Option<()> {

@@ -13,8 +13,7 @@ use super::IngestOptions;
 use crate::crash_point;
 use crate::error::Result;
 use crate::storage::{
-    BuildOptions, Change, Effort, EventStore, HotBatch, MaintainOptions, Outcome, Part, ProjectId,
-    Snapshot, Sorter,
+    BuildOptions, Change, EventStore, HotBatch, Outcome, Part, ProjectId, Snapshot, Sorter,
 };
 use crate::wal::{Seq, Wal};
 
@@ -45,8 +44,9 @@ impl Flusher {
         Self { store, wal, options, grown, flushing: Mutex::new(()) }
     }
 
-    /// Flushes when there is enough, or when it has waited long enough.
-    pub(super) async fn run(self: Arc<Self>, closing: CancellationToken) {
+    /// Flushes when there is enough, or when it has waited long enough. Tells `upkeep` when small
+    /// files have come together.
+    pub(super) async fn run(self: Arc<Self>, upkeep: Arc<Notify>, closing: CancellationToken) {
         let mut flushes = 0;
         while !closing.is_cancelled() {
             tokio::select! {
@@ -60,10 +60,7 @@ impl Flusher {
             }
             flushes += 1;
             if flushes % FLUSHES_PER_UPKEEP == 0 {
-                let light = MaintainOptions { effort: Effort::Light, ..MaintainOptions::default() };
-                if let Err(error) = self.store.maintain(&light).await {
-                    tracing::warn!(%error, "upkeep failed");
-                }
+                upkeep.notify_one();
             }
         }
     }
@@ -85,14 +82,18 @@ impl Flusher {
     /// Moves all events of this moment into files.
     pub(super) async fn flush(&self) -> Result<()> {
         let _one_at_a_time = self.flushing.lock().await;
-        let batches = self.store.hot().all();
+        let batches = self.store.hot().seal();
         let Some(last) = batches.last() else { return Ok(()) };
         let upto = last.position;
         loop {
             let snapshot = self.store.snapshot().await?;
+            if snapshot.flushed() >= upto {
+                // Whoever has taken the log over has done it. The position must not go back.
+                break;
+            }
             let adds = self.build(&snapshot, &batches).await?;
             crash_point::reach("flush.put");
-            let change = Change { adds: adds.clone(), flushed: Some(upto), ..Change::default() };
+            let change = Change { flushed: Some(upto), ..Change::add(adds.clone()) };
             let outcome = self.store.commit(&snapshot, change).await;
             match outcome {
                 Ok(Outcome::Committed(_)) => break,

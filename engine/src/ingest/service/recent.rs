@@ -32,7 +32,7 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// Those of the files written within the last hour.
+    /// Those of the files written within the last hour, and of what is in no file yet.
     pub(super) async fn of(store: &EventStore, snapshot: &Snapshot) -> Result<Self> {
         let mut recent = Self::default();
         let oldest = Utc::now().timestamp_millis() - AGE_MAX.as_millis() as i64;
@@ -50,6 +50,9 @@ impl Recent {
                 let teams = column(&batch, TEAM_ID)?.as_primitive::<Int64Type>().values();
                 recent.young.extend(teams.iter().map(|team| ProjectId(*team)).zip(keys(&batch)?));
             }
+        }
+        for batch in snapshot.hot() {
+            recent.add(batch.project, &batch.rows)?;
         }
         Ok(recent)
     }

@@ -28,7 +28,7 @@ pub(super) fn encode(batches: &[(ProjectId, RecordBatch)]) -> Result<Bytes> {
 
 /// # Errors
 /// `Storage` for a record of another version, or one that is no record.
-pub(super) fn decode(record: &Bytes) -> Result<Vec<(ProjectId, RecordBatch)>> {
+pub(crate) fn decode(record: &Bytes) -> Result<Vec<(ProjectId, RecordBatch)>> {
     let damaged = || Error::new(ErrorKind::Storage, "a record of the write-ahead log is damaged");
     match record.first() {
         Some(&VERSION) => {}

@@ -1,33 +1,43 @@
 //! A run: rows in the order of days and then of the sort key, in blocks that can be read alone.
+//!
+//! On disk a block is the keys of its events, and then its rows: an Arrow IPC stream in one piece
+//! of LZ4.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::interleave_record_batch;
-use arrow::ipc::CompressionType;
-use arrow::ipc::reader::FileReader;
-use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow::buffer::Buffer;
+use arrow::ipc::reader::StreamDecoder;
+use arrow::ipc::writer::StreamWriter;
+use lz4_flex::block::{compress_prepend_size, decompress_size_prepended};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::build::order::{Day, Days, SortKey, Wanted, column, sort_key, sorted_rows};
+use crate::storage::build::gather::gather;
+use crate::storage::build::order::{
+    Day, Days, Key, Row, SortKey, Wanted, column, keys, sort_key, sorted_rows,
+};
 use crate::storage::{PROPERTIES, events_schema};
 use crate::views::trimmed_batch;
 
-const BLOCK_ROWS: usize = 1024;
+const BLOCK_ROWS: usize = 2048;
 const BLOCK_BYTES: usize = 4 << 20;
+/// Days with fewer rows share a block.
+const BLOCK_ROWS_MIN: usize = 256;
 /// What a row weighs beside its documents.
 const ROW_BYTES: usize = 256;
+/// A key on disk: the uuid, and the timestamp.
+const KEY_BYTES: usize = 24;
 
 /// Sorted rows.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) blocks: Vec<Block>,
     pub(super) days: BTreeMap<Day, DayTotal>,
-    data: Data,
+    /// Without a name: it is gone with the process.
+    file: Option<File>,
 }
 
 /// Some rows of a run that follow each other.
@@ -36,6 +46,19 @@ pub(super) struct Block {
     pub(super) bytes: usize,
     first: (Day, SortKey),
     last: (Day, SortKey),
+    rows: Rows,
+}
+
+/// Where the rows of a block are.
+#[derive(Debug)]
+enum Rows {
+    Memory(RecordBatch),
+    /// In the file: the place of the keys, and how long these and the rows are.
+    Disk {
+        start: u64,
+        keys_length: usize,
+        rows_length: usize,
+    },
 }
 
 /// How much there is of a day.
@@ -52,13 +75,6 @@ impl DayTotal {
     }
 }
 
-#[derive(Debug)]
-enum Data {
-    Memory(Vec<RecordBatch>),
-    /// An Arrow IPC file without a name: it is gone with the process.
-    Disk(Arc<File>),
-}
-
 /// Where a run keeps its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -72,52 +88,70 @@ impl Run {
     /// # Errors
     /// `Storage` when the temporary file cannot be written.
     pub(super) fn sort(batches: &[RecordBatch], place: Place) -> Result<Self> {
-        let mut sink = Sink::new(place)?;
+        let mut spill = match place {
+            Place::Memory => None,
+            Place::Disk => Some(Spill::new()?),
+        };
         let rows = sorted_rows(batches, Days::Apart, None)?;
+        let weights = Weights::of(batches)?;
         let sources: Vec<&RecordBatch> = batches.iter().collect();
-        let mut days: BTreeMap<Day, DayTotal> = BTreeMap::new();
         let mut blocks = Vec::new();
-        let (mut places, mut bytes) = (Vec::with_capacity(BLOCK_ROWS), 0);
-        for (index, row) in rows.iter().enumerate() {
-            let weight = weight(&batches[row.batch as usize], row.row as usize)?;
-            let one = DayTotal { rows: 1, bytes: weight as u64 };
-            days.entry(row.day()).or_default().add(one);
-            places.push(row.place());
-            bytes += weight;
-            if places.len() == BLOCK_ROWS || bytes >= BLOCK_BYTES || index + 1 == rows.len() {
-                let batch = interleave_record_batch(&sources, &places)?;
-                let first = &rows[index + 1 - places.len()];
-                blocks.push(Block {
-                    bytes,
-                    first: (first.day(), sort_key(&batch, 0)?),
-                    last: (row.day(), sort_key(&batch, batch.num_rows() - 1)?),
-                });
-                sink.write(batch)?;
-                places.clear();
-                bytes = 0;
-            }
+        for rows in cut(&rows, &weights) {
+            let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
+            let batch = gather(&sources, rows)?;
+            blocks.push(Block {
+                bytes: weights.sum(rows),
+                first: (first.day(), sort_key(&batch, 0)?),
+                last: (last.day(), sort_key(&batch, batch.num_rows() - 1)?),
+                rows: match &mut spill {
+                    None => Rows::Memory(batch),
+                    Some(spill) => spill.write(&batch)?,
+                },
+            });
         }
-        Ok(Self { blocks, days, data: sink.finish()? })
+        let days = rows.chunk_by(|a, b| a.day() == b.day()).filter_map(|rows| {
+            let bytes = weights.sum(rows) as u64;
+            Some((rows.first()?.day(), DayTotal { rows: rows.len() as u64, bytes }))
+        });
+        Ok(Self { blocks, days: days.collect(), file: spill.map(|spill| spill.file) })
     }
 
     /// The blocks that may hold wanted rows.
-    pub(super) fn holding(&self, wanted: &Wanted) -> impl Iterator<Item = usize> {
-        let holding = self.blocks.iter().enumerate().filter(|(_, block)| block.may_hold(wanted));
-        holding.map(|(index, _)| index)
+    pub(super) fn holding(&self, wanted: &Wanted) -> impl Iterator<Item = &Block> {
+        self.blocks.iter().filter(|block| block.may_hold(wanted))
     }
 
-    /// A reader of blocks, with these columns or all.
+    /// The rows of a block of this run.
     ///
     /// # Errors
     /// `Storage` when the temporary file cannot be read.
-    pub(super) fn reader(&self, columns: Option<&[usize]>) -> Result<Reader<'_>> {
-        Ok(match &self.data {
-            Data::Memory(batches) => Reader::Memory(batches),
-            Data::Disk(file) => {
-                let cursor = Cursor { file: Arc::clone(file), position: 0 };
-                Reader::Disk(Box::new(FileReader::try_new(cursor, columns.map(<[_]>::to_vec))?))
+    pub(super) fn rows(&self, block: &Block) -> Result<RecordBatch> {
+        match &block.rows {
+            Rows::Memory(batch) => Ok(batch.clone()),
+            Rows::Disk { start, keys_length, rows_length } => {
+                decode(&self.read(start + *keys_length as u64, *rows_length)?)
             }
-        })
+        }
+    }
+
+    /// The keys of a block of this run.
+    ///
+    /// # Errors
+    /// `Storage` when the temporary file cannot be read.
+    pub(super) fn keys(&self, block: &Block) -> Result<Vec<Key>> {
+        match &block.rows {
+            Rows::Memory(batch) => Ok(keys(batch)?.collect()),
+            Rows::Disk { start, keys_length, .. } => {
+                Ok(decode_keys(&self.read(*start, *keys_length)?))
+            }
+        }
+    }
+
+    fn read(&self, start: u64, length: usize) -> Result<Vec<u8>> {
+        let file = self.file.as_ref().ok_or_else(|| Error::internal("a run without a file"))?;
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, start).map_err(temporary_error)?;
+        Ok(bytes)
     }
 }
 
@@ -146,95 +180,117 @@ impl Block {
     }
 }
 
-/// Reads the blocks of a run in any order.
-pub(super) enum Reader<'a> {
-    Memory(&'a [RecordBatch]),
-    Disk(Box<FileReader<Cursor>>),
-}
-
-impl Reader<'_> {
-    pub(super) fn block(&mut self, index: usize) -> Result<RecordBatch> {
-        match self {
-            Self::Memory(batches) => Ok(batches[index].clone()),
-            Self::Disk(reader) => {
-                reader.set_index(index)?;
-                let block = reader.next();
-                Ok(block.ok_or_else(|| Error::internal("a run ended early"))??)
+/// Cuts rows into blocks of about the same size, so that whoever reads a day reads hardly any
+/// rows of others.
+fn cut<'r>(rows: &'r [Row], weights: &Weights<'_>) -> Vec<&'r [Row]> {
+    let mut blocks = Vec::new();
+    let mut rest = rows;
+    let mut together = 0;
+    for day in rows.chunk_by(|a, b| a.day() == b.day()) {
+        together += day.len();
+        if together >= BLOCK_ROWS_MIN || together == rest.len() {
+            let (days, others) = rest.split_at(together);
+            let count = together.div_ceil(BLOCK_ROWS).max(1);
+            for block in days.chunks(together.div_ceil(count)) {
+                weights.cut(block, &mut blocks);
             }
+            (rest, together) = (others, 0);
         }
     }
+    blocks
 }
 
-/// The bytes of a row, about.
-fn weight(batch: &RecordBatch, row: usize) -> Result<usize> {
-    let length = |name| -> Result<usize> {
-        // The low half of a view is the length of its text.
-        let views = column(batch, name)?.as_string_view().views();
-        Ok((views[row] & u128::from(u32::MAX)) as usize)
-    };
-    Ok(ROW_BYTES + length(PROPERTIES)? + length("person_properties")?)
+/// How many bytes rows have, about.
+struct Weights<'a> {
+    /// The views of their documents, by batch.
+    documents: Vec<[&'a [u128]; 2]>,
 }
 
-enum Sink {
-    Memory(Vec<RecordBatch>),
-    Disk(Box<FileWriter<File>>),
-}
-
-impl Sink {
-    fn new(place: Place) -> Result<Self> {
-        Ok(match place {
-            Place::Memory => Self::Memory(Vec::new()),
-            Place::Disk => {
-                let file = tempfile::tempfile().map_err(temporary_error)?;
-                let options = IpcWriteOptions::default()
-                    .try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-                let writer = FileWriter::try_new_with_options(file, events_schema(), options)?;
-                Self::Disk(Box::new(writer))
-            }
-        })
-    }
-
-    fn write(&mut self, batch: RecordBatch) -> Result<()> {
-        match self {
-            Self::Memory(batches) => batches.push(batch),
-            Self::Disk(writer) => writer.write(&trimmed_batch(&batch)?)?,
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Data> {
-        Ok(match self {
-            Self::Memory(batches) => Data::Memory(batches),
-            // Writes the footer too.
-            Self::Disk(writer) => Data::Disk(Arc::new(writer.into_inner()?)),
-        })
-    }
-}
-
-/// A position of its own in a file that others read too.
-pub(super) struct Cursor {
-    file: Arc<File>,
-    position: u64,
-}
-
-impl Read for Cursor {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.position)?;
-        self.position += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Cursor {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-            SeekFrom::End(offset) => self.file.metadata()?.len().checked_add_signed(offset),
+impl<'a> Weights<'a> {
+    fn of(batches: &'a [RecordBatch]) -> Result<Self> {
+        let views = |batch: &'a RecordBatch, name| -> Result<&'a [u128]> {
+            Ok(column(batch, name)?.as_string_view().views())
         };
-        self.position = position.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(self.position)
+        let documents = |batch| Ok([views(batch, PROPERTIES)?, views(batch, "person_properties")?]);
+        Ok(Self { documents: batches.iter().map(documents).collect::<Result<_>>()? })
     }
+
+    fn row(&self, row: &Row) -> usize {
+        let (batch, row) = row.place();
+        // The low half of a view is the length of its text.
+        let length = |views: &[u128]| (views[row] & u128::from(u32::MAX)) as usize;
+        ROW_BYTES + self.documents[batch].iter().map(|views| length(views)).sum::<usize>()
+    }
+
+    fn sum(&self, rows: &[Row]) -> usize {
+        rows.iter().map(|row| self.row(row)).sum()
+    }
+
+    /// Cuts rows where they take too many bytes for one block.
+    fn cut<'r>(&self, rows: &'r [Row], blocks: &mut Vec<&'r [Row]>) {
+        let (mut start, mut bytes) = (0, 0);
+        for (index, row) in rows.iter().enumerate() {
+            bytes += self.row(row);
+            if bytes >= BLOCK_BYTES || index + 1 == rows.len() {
+                blocks.push(&rows[start..=index]);
+                (start, bytes) = (index + 1, 0);
+            }
+        }
+    }
+}
+
+/// The file of a run, while it is being written.
+struct Spill {
+    file: File,
+    length: u64,
+}
+
+impl Spill {
+    fn new() -> Result<Self> {
+        Ok(Self { file: tempfile::tempfile().map_err(temporary_error)?, length: 0 })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<Rows> {
+        let (keys, rows) = (encode_keys(batch)?, encode(batch)?);
+        for bytes in [&keys, &rows] {
+            self.file.write_all(bytes).map_err(temporary_error)?;
+        }
+        let start = self.length;
+        self.length += (keys.len() + rows.len()) as u64;
+        Ok(Rows::Disk { start, keys_length: keys.len(), rows_length: rows.len() })
+    }
+}
+
+fn encode(batch: &RecordBatch) -> Result<Vec<u8>> {
+    let mut writer = StreamWriter::try_new(Vec::new(), events_schema())?;
+    writer.write(&trimmed_batch(batch)?)?;
+    Ok(compress_prepend_size(&writer.into_inner()?))
+}
+
+fn decode(bytes: &[u8]) -> Result<RecordBatch> {
+    let damaged = || Error::internal("a run is not as it was written");
+    let stream = decompress_size_prepended(bytes).map_err(|error| damaged().caused_by(error))?;
+    let batch = StreamDecoder::new().decode(&mut Buffer::from_vec(stream))?;
+    batch.ok_or_else(damaged)
+}
+
+fn encode_keys(batch: &RecordBatch) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(batch.num_rows() * KEY_BYTES);
+    for (uuid, timestamp) in keys(batch)? {
+        bytes.extend_from_slice(&uuid);
+        bytes.extend_from_slice(&timestamp.to_le_bytes());
+    }
+    Ok(bytes)
+}
+
+fn decode_keys(bytes: &[u8]) -> Vec<Key> {
+    let (keys, _) = bytes.as_chunks::<KEY_BYTES>();
+    let key = |key: &[u8; KEY_BYTES]| {
+        let (uuid, timestamp) = key.split_at(16);
+        let timestamp = timestamp.try_into().unwrap_or_default();
+        (uuid.try_into().unwrap_or_default(), i64::from_le_bytes(timestamp))
+    };
+    keys.iter().map(key).collect()
 }
 
 fn temporary_error(error: io::Error) -> Error {

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::interleave_record_batch;
 use tokio::runtime::Handle;
 
 use crate::error::Result;
 use crate::storage::build::cells::{Cell, pieces};
+use crate::storage::build::gather::{gather, gather_places};
 use crate::storage::build::order::{Days, Key, Row, Wanted, day_of, keys, sorted_rows};
 use crate::storage::build::repeats::{Repeats, find_repeats, may_hold};
-use crate::storage::build::run::{Reader, Run};
+use crate::storage::build::run::{Block, Run};
 use crate::storage::build::sorter::Sorted;
-use crate::storage::{EventStore, Part, PartWriter, ProjectId, TIMESTAMP, UUID, events_schema};
+use crate::storage::{EventStore, Part, PartWriter, ProjectId};
 
 /// Rows handed to the Parquet writer at a time.
 const WRITE_ROWS: usize = 8192;
@@ -50,21 +50,27 @@ impl CellWriter {
     }
 
     fn write_parts(&self, cell: &Cell, parts: &mut Vec<Part>) -> Result<u64> {
-        let mut repeats = self.repeats(cell)?;
         let blocks = self.sorted.runs.iter().flat_map(|run| &run.blocks);
         let pieces = pieces(cell, blocks, PIECE_BYTES);
+        let mut whole = match pieces.as_slice() {
+            [piece] => Some(self.load(piece)?),
+            _ => None,
+        };
+        let mut repeats = self.repeats(cell, whole.as_deref())?;
         let mut sample: Option<RecordBatch> = None;
         let mut writer: Option<PartWriter> = None;
         let mut dropped = 0;
         for piece in &pieces {
-            let batches = self.load(piece)?;
+            let batches = match whole.take() {
+                Some(batches) => batches,
+                None => self.load(piece)?,
+            };
             let mut rows = sorted_rows(&batches, Days::Together, Some(piece))?;
             let found = rows.len();
             rows.retain(|row| repeats.takes(&row.key()));
             dropped += (found - rows.len()) as u64;
             let sources: Vec<&RecordBatch> = batches.iter().collect();
             for run in rows.chunks(WRITE_ROWS) {
-                let places: Vec<_> = run.iter().map(Row::place).collect();
                 let mut open = match writer.take() {
                     Some(open) => open,
                     None => {
@@ -76,7 +82,7 @@ impl CellWriter {
                         PartWriter::new(sample, cell.rows)?
                     }
                 };
-                open.write(&interleave_record_batch(&sources, &places)?)?;
+                open.write(&gather(&sources, run)?)?;
                 match open.bytes() < PART_BYTES {
                     true => writer = Some(open),
                     false => parts.push(self.put(open)?),
@@ -93,67 +99,57 @@ impl CellWriter {
         Handle::current().block_on(self.store.put_part(writer, self.modified_ms))
     }
 
-    fn repeats(&self, cell: &Cell) -> Result<Repeats> {
+    /// `whole`: all of the cell, if it is at hand.
+    fn repeats(&self, cell: &Cell, whole: Option<&[RecordBatch]>) -> Result<Repeats> {
         let known: Vec<&Part> = self
             .known
             .iter()
             .filter(|part| may_hold(part, self.project, &cell.days))
             .map(AsRef::as_ref)
             .collect();
-        let scan = |see: &mut dyn FnMut(Key)| self.scan_keys(cell, see);
+        let scan = |see: &mut dyn FnMut(Key)| self.scan_keys(cell, whole, see);
         Handle::current().block_on(find_repeats(&self.store, self.project, &known, cell.rows, scan))
     }
 
     /// Hands the key of every row of a cell to `see`.
-    fn scan_keys(&self, cell: &Cell, see: &mut dyn FnMut(Key)) -> Result<()> {
-        let columns = [events_schema().index_of(UUID)?, events_schema().index_of(TIMESTAMP)?];
-        let whole = Wanted::all_of(&cell.days);
-        self.each_block(&whole, Some(&columns), |batch| {
-            keys(&batch)?
-                .filter(|(_, time)| cell.days.contains(&day_of(*time)))
-                .for_each(&mut *see);
-            Ok(())
-        })
-    }
-
-    /// The blocks that hold a piece, in the order in which they came.
-    fn load(&self, piece: &Wanted) -> Result<Vec<RecordBatch>> {
-        let mut batches = Vec::new();
-        self.each_block(piece, None, |batch| {
-            batches.push(batch);
-            Ok(())
-        })?;
-        Ok(batches)
-    }
-
-    fn each_block(
+    fn scan_keys(
         &self,
-        wanted: &Wanted,
-        columns: Option<&[usize]>,
-        mut take: impl FnMut(RecordBatch) -> Result<()>,
+        cell: &Cell,
+        whole: Option<&[RecordBatch]>,
+        see: &mut dyn FnMut(Key),
     ) -> Result<()> {
-        for run in &self.sorted.runs {
-            let mut reader: Option<Reader<'_>> = None;
-            for index in run.holding(wanted) {
-                let reader = match &mut reader {
-                    Some(reader) => reader,
-                    None => reader.insert(run.reader(columns)?),
-                };
-                take(reader.block(index)?)?;
+        let is_in = |(_, time): &Key| cell.days.contains(&day_of(*time));
+        match whole {
+            Some(batches) => {
+                for batch in batches {
+                    keys(batch)?.filter(is_in).for_each(&mut *see);
+                }
+            }
+            None => {
+                for (run, block) in self.blocks(&Wanted::all_of(&cell.days)) {
+                    run.keys(block)?.into_iter().filter(is_in).for_each(&mut *see);
+                }
             }
         }
         Ok(())
     }
 
+    /// The blocks that hold a piece, in the order in which they came.
+    fn load(&self, piece: &Wanted) -> Result<Vec<RecordBatch>> {
+        self.blocks(piece).map(|(run, block)| run.rows(block)).collect()
+    }
+
+    fn blocks(&self, wanted: &Wanted) -> impl Iterator<Item = (&Run, &Block)> {
+        let runs = self.sorted.runs.iter();
+        runs.flat_map(move |run| run.holding(wanted).map(move |block| (run, block)))
+    }
+
     /// Rows from all over a cell.
     fn sample(&self, cell: &Cell) -> Result<RecordBatch> {
         let whole = Wanted::all_of(&cell.days);
-        let runs = self.sorted.runs.iter();
-        let blocks: Vec<(&Run, usize)> =
-            runs.flat_map(|run| run.holding(&whole).map(move |index| (run, index))).collect();
+        let blocks: Vec<_> = self.blocks(&whole).collect();
         let spread = blocks.iter().step_by(blocks.len().div_ceil(SAMPLE_BLOCKS).max(1));
-        let batches: Vec<RecordBatch> =
-            spread.map(|(run, index)| run.reader(None)?.block(*index)).collect::<Result<_>>()?;
+        let batches: Vec<_> = spread.map(|(run, block)| run.rows(block)).collect::<Result<_>>()?;
         let rows = sorted_rows(&batches, Days::Together, Some(&whole))?;
         thinned(&batches.iter().collect::<Vec<_>>(), &rows)
     }
@@ -163,5 +159,5 @@ impl CellWriter {
 fn thinned(sources: &[&RecordBatch], rows: &[Row]) -> Result<RecordBatch> {
     let some = rows.iter().step_by(rows.len().div_ceil(SAMPLE_ROWS).max(1));
     let places: Vec<_> = some.map(Row::place).collect();
-    Ok(interleave_record_batch(sources, &places)?)
+    gather_places(sources, &places)
 }

@@ -1,20 +1,21 @@
 //! The log as a Delta table, so that other tools can read it. Nothing of the library's types
 //! leaves this file.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{
-    Action, Add, ArrayType, DataType as DeltaType, LogicalFileView, MapType, PrimitiveType, Remove,
-    StructField, StructType, Transaction,
+    Action, Add, ArrayType, DataType as DeltaType, MapType, PrimitiveType, Remove, StructField,
+    StructType, Transaction,
 };
-use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore, get_actions};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::operations::vacuum::VacuumMode;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
@@ -24,19 +25,30 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::build::PART_BYTES;
-use crate::storage::hot::Position;
-use crate::storage::log::{Change, LogSnapshot, Outcome, TableLog, Version};
+use crate::storage::deleted::DeletedRows;
+use crate::storage::log::{
+    Change, ChangeKind, Difference, LogSnapshot, Outcome, TableLog, Version,
+};
 use crate::storage::part::{Part, PartStatistics};
 use crate::storage::properties::PropertyCounts;
 use crate::storage::root_url;
 use crate::storage::schema::COMMENT;
-use crate::storage::writer::{LAYOUT_KEY, LAYOUT_VERSION, PROPERTIES_KEY};
+use crate::storage::writer::{
+    CHECKSUM_KEY, DELETED_KEY, LAYOUT_KEY, LAYOUT_VERSION, PROPERTIES_KEY,
+};
 
 /// An import may be about to commit the files that it has written: they stay for so long.
 const UNCOMMITTED_KEEP: Duration = Duration::from_hours(24);
+/// Commits of the log are deleted when they are a month old: who has not looked for long may miss
+/// the next one, and goes by a listing.
+const FOLLOWED: TimeDelta = TimeDelta::hours(1);
+/// What commits are told by.
+const COMMIT_KEY: &str = "hedgerow.commit";
+const LOG_FOLDER: &str = "_delta_log";
 /// The application whose transactions say how much of the write-ahead log is in the table.
 const WAL: &str = "hedgerow-wal";
 
@@ -45,12 +57,19 @@ const WAL: &str = "hedgerow-wal";
 pub(crate) struct DeltaLog {
     log: LogStoreRef,
     state: Mutex<State>,
+    deletions: AtomicU64,
+    /// The one that was last asked for.
+    earlier: Mutex<Option<Arc<LogSnapshot>>>,
 }
 
 #[derive(Debug)]
 struct State {
-    table: DeltaTable,
     snapshot: Arc<LogSnapshot>,
+    /// When that was the newest version.
+    looked: DateTime<Utc>,
+    /// The library's picture, which commits are made on. It takes long to update with many files,
+    /// and so may be of an earlier version.
+    table: DeltaTable,
 }
 
 impl DeltaLog {
@@ -62,9 +81,9 @@ impl DeltaLog {
         let log = log_store(root, name)?;
         let mut table = DeltaTable::new(Arc::clone(&log));
         table.load().await.map_err(storage_error)?;
-        let flushed = read_flushed(&table, &log).await?;
-        let snapshot = Arc::new(read_snapshot(&table, flushed, None)?);
-        Ok(Self { log, state: Mutex::new(State { table, snapshot }) })
+        let snapshot = Arc::new(read_snapshot(&table, &log).await?);
+        let state = Mutex::new(State { snapshot, looked: Utc::now(), table });
+        Ok(Self { log, state, deletions: AtomicU64::new(0), earlier: Mutex::default() })
     }
 
     /// Creates the table, unless somebody did already. `statistics` names the columns whose
@@ -95,49 +114,119 @@ impl DeltaLog {
     }
 }
 
+impl DeltaLog {
+    /// The library's picture of the newest version.
+    async fn newest(&self) -> Result<DeltaTable> {
+        let mut state = self.state.lock().await;
+        state.table.update_state().await.map_err(storage_error)?;
+        Ok(state.table.clone())
+    }
+
+    /// The earliest version whose commit is there; later ones all are.
+    async fn earliest(&self) -> Result<Option<Version>> {
+        let store = self.log.object_store(None);
+        let files = store.list(Some(&Path::from(LOG_FOLDER)));
+        let versions = files.try_filter_map(|file| {
+            let name = file.location.filename().and_then(|name| name.strip_suffix(".json"));
+            ready(Ok(name.and_then(|name| name.parse::<Version>().ok())))
+        });
+        let versions: Vec<Version> = versions.try_collect().await?;
+        Ok(versions.into_iter().min())
+    }
+
+    async fn committed_at(&self, version: Version) -> Result<DateTime<Utc>> {
+        let gone = || Error::new(ErrorKind::Storage, format!("version {version} is gone"));
+        let actions = read_commit(&self.log, version).await?.ok_or_else(gone)?;
+        let said = actions.iter().find_map(|action| match action {
+            Action::CommitInfo(commit) => DateTime::from_timestamp_millis(commit.timestamp?),
+            _ => None,
+        });
+        match said {
+            Some(time) => Ok(time),
+            // Other tools need not say when.
+            None => {
+                let path = Path::from(format!("{LOG_FOLDER}/{version:020}.json"));
+                Ok(self.log.object_store(None).head(&path).await?.last_modified)
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl TableLog for DeltaLog {
     async fn snapshot(&self) -> Result<Arc<LogSnapshot>> {
         let mut state = self.state.lock().await;
-        state.refresh().await?;
+        let deletions = state.refresh(&self.log).await?;
+        self.deletions.fetch_add(deletions, Ordering::Release);
         Ok(Arc::clone(&state.snapshot))
     }
 
-    async fn look_up_flushed(&self) -> Result<()> {
-        let mut state = self.state.lock().await;
-        state.refresh().await?;
-        let flushed = read_flushed(&state.table, &self.log).await?;
-        let snapshot = read_snapshot(&state.table, flushed, Some(&state.snapshot))?;
-        state.snapshot = Arc::new(snapshot);
-        Ok(())
+    fn deletions(&self) -> u64 {
+        self.deletions.load(Ordering::Acquire)
+    }
+
+    async fn snapshot_at(
+        &self,
+        time: DateTime<Utc>,
+    ) -> Result<Result<Arc<LogSnapshot>, Option<DateTime<Utc>>>> {
+        let newest = self.snapshot().await?;
+        let Some(earliest) = self.earliest().await? else { return Ok(Err(None)) };
+        let first = self.committed_at(earliest).await?;
+        if first > time {
+            return Ok(Err(Some(first)));
+        }
+        let (mut version, mut last) = (earliest, newest.version);
+        while version < last {
+            let middle = version + (last - version).div_ceil(2);
+            match self.committed_at(middle).await? <= time {
+                true => version = middle,
+                false => last = middle - 1,
+            }
+        }
+        if version == newest.version {
+            return Ok(Ok(newest));
+        }
+        let mut earlier = self.earlier.lock().await;
+        if let Some(known) = earlier.as_ref().filter(|known| known.version == version) {
+            return Ok(Ok(Arc::clone(known)));
+        }
+        let mut table = DeltaTable::new(Arc::clone(&self.log));
+        table.load_version(version).await.map_err(storage_error)?;
+        let snapshot = Arc::new(read_snapshot(&table, &self.log).await?);
+        *earlier = Some(Arc::clone(&snapshot));
+        Ok(Ok(snapshot))
     }
 
     async fn commit(&self, expected: Version, change: Change) -> Result<Outcome> {
         let mut state = self.state.lock().await;
-        if state.snapshot.version != expected {
+        if state.snapshot.version != expected || state.table.version() > Some(expected) {
             return Ok(Outcome::Moved);
         }
-        let path = change.adds.first().map(|part| part.path.clone());
-        let is_new = change.rewritten.is_empty();
-        let operation = match is_new {
-            true => DeltaOperation::Write {
+        state.table.update_incremental(Some(expected)).await.map_err(storage_error)?;
+        let operation = match change.kind {
+            ChangeKind::Append => DeltaOperation::Write {
                 mode: SaveMode::Append,
                 partition_by: None,
                 predicate: None,
             },
-            false => DeltaOperation::Optimize {
+            ChangeKind::Rewrite => DeltaOperation::Optimize {
                 predicate: None,
                 target_size: i64::try_from(PART_BYTES).unwrap_or(i64::MAX),
             },
+            ChangeKind::Delete => DeltaOperation::Delete { predicate: None },
         };
-        let removes = change.rewritten.iter().map(|part| remove_action(part));
-        let adds = change.adds.into_iter().map(|part| add_action(part, is_new));
-        let mut properties = CommitProperties::default().with_max_retries(0);
+        let change_kind = change.kind;
+        let data_change = change_kind != ChangeKind::Rewrite;
+        let removes = change.removes.iter().map(|part| remove_action(part, data_change));
+        let adds = change.adds.into_iter().map(|part| add_action(part, data_change));
+        let id = change.id.to_string().into();
+        let mut properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_metadata([(COMMIT_KEY.to_owned(), id)]);
         if let Some(flushed) = change.flushed {
             let transaction = Transaction::new(WAL, flushed.cast_signed());
             properties = properties.with_application_transaction(transaction);
         }
-        let flushed = change.flushed.unwrap_or(state.snapshot.flushed);
         let outcome = CommitBuilder::from(properties)
             .with_actions(removes.chain(adds).collect())
             .build(
@@ -148,37 +237,58 @@ impl TableLog for DeltaLog {
             .await;
         match outcome {
             Ok(done) => {
-                state.refresh_with(flushed).await?;
+                state.table.state = Some(done.snapshot());
+                // At once, not with the next look at the log, which counts it once more.
+                let is_deletion = change_kind == ChangeKind::Delete;
+                self.deletions.fetch_add(u64::from(is_deletion), Ordering::Release);
                 Ok(Outcome::Committed(done.version()))
             }
-            Err(error) if is_conflict(&error) => {
-                // A put whose answer was lost and that was sent again meets itself: the files
-                // are in the log then.
-                state.refresh().await?;
-                let ours = path.is_some_and(|path| state.snapshot.parts.contains_key(&path));
-                if !ours {
-                    return Ok(Outcome::Moved);
+            Err(error) => {
+                // A put whose answer was lost may have been done, and meets itself when it is sent
+                // again.
+                let version = expected + 1;
+                let met = read_commit(&self.log, version).await;
+                let is_ours = met.map(|met| met.is_some_and(|met| is_of(&met, change.id)));
+                match (is_ours, is_conflict(&error)) {
+                    (Ok(true), _) => Ok(Outcome::Committed(version)),
+                    (Ok(false), true) => Ok(Outcome::Moved),
+                    (Err(unread), true) => Err(unread),
+                    (_, false) => Err(storage_error(error)),
                 }
-                state.snapshot =
-                    Arc::new(read_snapshot(&state.table, flushed, Some(&state.snapshot))?);
-                Ok(Outcome::Committed(state.snapshot.version))
             }
-            Err(error) => Err(storage_error(error)),
         }
     }
 
-    async fn vacuum(&self, keep: Duration) -> Result<u64> {
-        let table = self.state.lock().await.table.clone();
-        let unused = async |mode, keep: Duration| {
-            let keep = TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);
-            let unused = table.clone().vacuum().with_mode(mode).with_dry_run(true);
-            let unused =
-                unused.with_enforce_retention_duration(false).with_retention_period(keep).await;
-            let (_, unused) = unused.map_err(storage_error)?;
-            Ok::<_, Error>(unused.files_deleted.into_iter().map(Path::from))
+    async fn replaced(&self) -> Result<HashSet<Path>> {
+        unused(&self.newest().await?, VacuumMode::Lite, Duration::ZERO).await
+    }
+
+    async fn has_commit(&self, change: Uuid, after: Version) -> Result<bool> {
+        let mut version = after;
+        while let Some(actions) = read_commit(&self.log, version + 1).await? {
+            version += 1;
+            if is_of(&actions, change) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn files(&self, upto: Version) -> Result<Vec<Path>> {
+        let store = self.log.object_store(None);
+        let files = store.list(Some(&Path::from(LOG_FOLDER))).map_ok(|file| file.location);
+        let is_needed = |path: &Path| {
+            let version = path.filename().and_then(|name| name.split('.').next()?.parse().ok());
+            version.is_some_and(|version: Version| version <= upto)
         };
-        let mut unused_files: HashSet<Path> = unused(VacuumMode::Lite, keep).await?.collect();
-        unused_files.extend(unused(VacuumMode::Full, keep.max(UNCOMMITTED_KEEP)).await?);
+        Ok(files.try_filter(|path| ready(is_needed(path))).try_collect().await?)
+    }
+
+    async fn vacuum(&self, keep: Duration) -> Result<u64> {
+        let table = self.newest().await?;
+        let mut unused_files = unused(&table, VacuumMode::Lite, keep).await?;
+        let uncommitted = unused(&table, VacuumMode::Full, keep.max(UNCOMMITTED_KEEP));
+        unused_files.extend(uncommitted.await?);
         // The log names files for days after they are gone.
         let store = self.log.object_store(None);
         let there =
@@ -192,67 +302,122 @@ impl TableLog for DeltaLog {
 }
 
 impl State {
-    /// Others never flush: the position is the one that was known.
-    async fn refresh(&mut self) -> Result<()> {
-        self.refresh_with(self.snapshot.flushed).await
+    /// Reads the commits that came since, one by one: a small read each, where the library lists
+    /// the log and goes through all files again. Tells how many of them deleted rows.
+    async fn refresh(&mut self, log: &LogStoreRef) -> Result<u64> {
+        let now = Utc::now();
+        if (now - self.looked).abs() > FOLLOWED {
+            return self.reload(log).await;
+        }
+        let (mut version, mut change) = (self.snapshot.version, Difference::default());
+        let mut deletions = 0;
+        while let Some(actions) = read_commit(log, version + 1).await? {
+            version += 1;
+            deletions += u64::from(deletes(&actions));
+            for action in actions {
+                match action {
+                    Action::Add(add) => change.add(read_part(add)?),
+                    Action::Remove(remove) => change.remove(remove.path),
+                    Action::Txn(Transaction { app_id, version, .. }) if app_id == WAL => {
+                        change.flushed = Some(version.unsigned_abs());
+                    }
+                    // Whether the table can still be read is the library's to say.
+                    Action::Metadata(_) | Action::Protocol(_) => return self.reload(log).await,
+                    Action::Txn(_)
+                    | Action::Cdc(_)
+                    | Action::CommitInfo(_)
+                    | Action::DomainMetadata(_) => {}
+                }
+            }
+        }
+        if version != self.snapshot.version {
+            self.snapshot = Arc::new(self.snapshot.after(version, &change));
+        }
+        self.looked = now;
+        Ok(deletions)
     }
 
-    async fn refresh_with(&mut self, flushed: Position) -> Result<()> {
+    /// Tells of a deletion: there may have been some.
+    async fn reload(&mut self, log: &LogStoreRef) -> Result<u64> {
+        let now = Utc::now();
         self.table.update_state().await.map_err(storage_error)?;
         if self.table.version() != Some(self.snapshot.version) {
-            self.snapshot = Arc::new(read_snapshot(&self.table, flushed, Some(&self.snapshot))?);
+            self.snapshot = Arc::new(read_snapshot(&self.table, log).await?);
         }
-        Ok(())
+        self.looked = now;
+        Ok(1)
     }
 }
 
-async fn read_flushed(table: &DeltaTable, log: &LogStoreRef) -> Result<Position> {
+/// Files that are not used since `keep`; [`VacuumMode::Lite`] finds those that commits removed.
+async fn unused(table: &DeltaTable, mode: VacuumMode, keep: Duration) -> Result<HashSet<Path>> {
+    let keep = TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);
+    let unused = table.clone().vacuum().with_mode(mode).with_dry_run(true);
+    let unused = unused.with_enforce_retention_duration(false).with_retention_period(keep).await;
+    let (_, unused) = unused.map_err(storage_error)?;
+    Ok(unused.files_deleted.into_iter().map(Path::from).collect())
+}
+
+async fn read_commit(log: &LogStoreRef, version: Version) -> Result<Option<Vec<Action>>> {
+    let commit = log.read_commit_entry(version).await.map_err(storage_error)?;
+    commit.map(|commit| get_actions(version, &commit).map_err(storage_error)).transpose()
+}
+
+/// True for the actions of a commit that deleted rows, whoever made it.
+fn deletes(actions: &[Action]) -> bool {
+    actions.iter().any(|action| match action {
+        Action::CommitInfo(commit) => commit.operation.as_deref() == Some("DELETE"),
+        _ => false,
+    })
+}
+
+/// True for the actions of the commit of a change.
+fn is_of(actions: &[Action], change: Uuid) -> bool {
+    let change = Some(change.to_string());
+    actions.iter().any(|action| match action {
+        Action::CommitInfo(commit) => {
+            commit.info.get(COMMIT_KEY).and_then(|id| id.as_str()) == change.as_deref()
+        }
+        _ => false,
+    })
+}
+
+async fn read_snapshot(table: &DeltaTable, log: &LogStoreRef) -> Result<LogSnapshot> {
     let state = table.snapshot().map_err(storage_error)?;
     let flushed = state.transaction_version(log.as_ref(), WAL).await.map_err(storage_error)?;
-    Ok(flushed.map_or(0, i64::unsigned_abs))
+    let files = state.log_data();
+    let parts = files.iter().map(|file| {
+        #[expect(deprecated, reason = "the only way to the tags of a file")]
+        let part = read_part(file.add_action())?;
+        Ok((part.path.clone(), Arc::new(part)))
+    });
+    let parts = parts.collect::<Result<_>>()?;
+    Ok(LogSnapshot::new(state.version(), parts, flushed.map_or(0, i64::unsigned_abs)))
 }
 
-/// The file list; parts that the snapshot before already had are taken over from it.
-fn read_snapshot(
-    table: &DeltaTable,
-    flushed: Position,
-    before: Option<&LogSnapshot>,
-) -> Result<LogSnapshot> {
-    let state = table.snapshot().map_err(storage_error)?;
-    let mut parts = BTreeMap::new();
-    for file in state.log_data().iter() {
-        let path = file.path().into_owned();
-        let known = before.and_then(|before| before.parts.get(&path)).cloned();
-        let part = match known {
-            Some(part) => part,
-            None => Arc::new(read_part(&file)?),
-        };
-        parts.insert(path, part);
-    }
-    Ok(LogSnapshot::new(state.version(), parts, flushed, before))
-}
-
-fn read_part(file: &LogicalFileView) -> Result<Part> {
-    if file.deletion_vector_descriptor().is_some() {
+fn read_part(add: Add) -> Result<Part> {
+    if add.deletion_vector.is_some() {
         return Err(Error::new(
             ErrorKind::Storage,
-            format!(
-                "{} has deleted rows marked by another tool, which cannot be read",
-                file.path()
-            ),
+            format!("{} has deleted rows marked by another tool, which cannot be read", add.path),
         ));
     }
-    #[expect(deprecated, reason = "the only way to the tags of a file")]
-    let add = file.add_action();
     let tag = |key| add.tags.as_ref().and_then(|tags| tags.get(key)?.as_deref());
     let properties = tag(PROPERTIES_KEY).and_then(PropertyCounts::from_json).map(Arc::new);
     let layout = tag(LAYOUT_KEY);
+    let deleted = tag(DELETED_KEY).map(DeletedRows::from_text).transpose();
+    let deleted = deleted.map_err(|error| {
+        let message = format!("{}: {}", add.path, error.message);
+        Error { message, ..error }
+    })?;
     Ok(Part {
+        deleted: deleted.map(Arc::new),
         size_bytes: add.size.unsigned_abs(),
         modified_ms: add.modification_time,
         sorted: layout == Some(LAYOUT_VERSION),
         statistics: add.stats.as_deref().and_then(PartStatistics::from_json),
         properties,
+        checksum: tag(CHECKSUM_KEY).and_then(|digits| u32::from_str_radix(digits, 16).ok()),
         path: add.path,
     })
 }
@@ -261,7 +426,10 @@ fn add_action(part: Part, data_change: bool) -> Action {
     let tag = |key: &str, value: String| (key.to_owned(), Some(value));
     let layout = part.sorted.then(|| tag(LAYOUT_KEY, LAYOUT_VERSION.to_owned()));
     let properties = part.properties.as_ref().map(|counts| tag(PROPERTIES_KEY, counts.to_json()));
-    let tags: HashMap<_, _> = layout.into_iter().chain(properties).collect();
+    let deleted = part.deleted.as_ref().map(|deleted| tag(DELETED_KEY, deleted.to_text()));
+    let checksum = part.checksum.map(|checksum| tag(CHECKSUM_KEY, format!("{checksum:08x}")));
+    let tags = layout.into_iter().chain(properties).chain(deleted).chain(checksum);
+    let tags: HashMap<_, _> = tags.collect();
     Action::Add(Add {
         tags: (!tags.is_empty()).then_some(tags),
         stats: part.statistics.as_ref().map(PartStatistics::to_json),
@@ -273,10 +441,10 @@ fn add_action(part: Part, data_change: bool) -> Action {
     })
 }
 
-fn remove_action(part: &Part) -> Action {
+fn remove_action(part: &Part, data_change: bool) -> Action {
     Action::Remove(Remove {
         path: part.path.clone(),
-        data_change: false,
+        data_change,
         deletion_timestamp: Some(Utc::now().timestamp_millis()),
         extended_file_metadata: Some(true),
         partition_values: Some(HashMap::new()),

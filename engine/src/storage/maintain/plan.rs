@@ -3,11 +3,43 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::storage::build::{Day, PART_BYTES, day_of};
+use chrono::Utc;
+
+use crate::storage::build::{Day, PART_BYTES, day_of, thin_rows};
 use crate::storage::maintain::Effort;
-use crate::storage::part::Range;
-use crate::storage::{Part, ProjectId, TIMESTAMP};
-use datafusion::common::ScalarValue;
+use crate::storage::{Part, ProjectId};
+
+/// What upkeep takes a file for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// As files are built, and of half the size of a full one at least.
+    Large,
+    /// As files are built: others of the same days may be put together with it.
+    Small,
+    /// Of several projects, unsorted, of more days than a file is built of, or with deleted rows.
+    Mixed,
+}
+
+impl Form {
+    /// Of a file, when its project has so many rows.
+    pub(crate) fn of(part: &Arc<Part>, rows_of_project: u64) -> Self {
+        match part.project() {
+            Some(project) => {
+                File::new(part, project, thin_rows(rows_of_project), Effort::Full).form()
+            }
+            None => Self::Mixed,
+        }
+    }
+
+    /// The name for users.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Large => "large",
+            Self::Small => "small",
+            Self::Mixed => "mixed",
+        }
+    }
+}
 
 /// Files of the same days that [`Effort::Light`] leaves apart at most.
 const FILES_PER_DAY_MAX: usize = 8;
@@ -25,8 +57,8 @@ pub(super) fn plan(
     let files: Vec<File> = parts
         .iter()
         .filter(|part| part.may_have(project))
-        .map(|part| File::new(part, project, thin))
-        .filter(|file| file.is_mixed || file.part.size_bytes < PART_BYTES as u64 / 2)
+        .map(|part| File::new(part, project, thin, effort))
+        .filter(|file| file.form() != Form::Large)
         .collect();
     match effort {
         Effort::Full => {
@@ -42,6 +74,11 @@ pub(super) fn plan(
     }
 }
 
+/// [`Effort::Light`] rewrites files with deleted rows when one in so many is deleted, or after so
+/// long: whoever asks for deletion wants the events gone in the end.
+const DELETED_SHARE: u64 = 4;
+const DELETED_STAY_MS: i64 = 24 * 3_600_000;
+
 struct File {
     part: Arc<Part>,
     days: RangeInclusive<Day>,
@@ -52,11 +89,12 @@ struct File {
 }
 
 impl File {
-    fn new(part: &Arc<Part>, project: ProjectId, thin: u64) -> Self {
+    fn new(part: &Arc<Part>, project: ProjectId, thin: u64, effort: Effort) -> Self {
         let days = days(part);
         let rows = part.rows().unwrap_or_default();
         let is_one_day = days.as_ref().is_some_and(|days| days.start() == days.end());
-        let is_whole = part.sorted
+        let is_whole = !is_worth_deleting(part, effort)
+            && part.sorted
             && part.is_only(project)
             && days.is_some()
             && (is_one_day || rows < 2 * thin);
@@ -67,18 +105,28 @@ impl File {
             is_mixed: !is_whole,
         }
     }
+
+    fn form(&self) -> Form {
+        match self.part.size_bytes < PART_BYTES as u64 / 2 {
+            _ if self.is_mixed => Form::Mixed,
+            true => Form::Small,
+            false => Form::Large,
+        }
+    }
+}
+
+/// True when a file should be rewritten for the sake of its deleted rows.
+fn is_worth_deleting(part: &Part, effort: Effort) -> bool {
+    let Some(deleted) = &part.deleted else { return false };
+    let age_ms = Utc::now().timestamp_millis() - deleted.since_ms;
+    effort == Effort::Full
+        || age_ms > DELETED_STAY_MS
+        || part.rows_in_file().is_none_or(|rows| deleted.count() * DELETED_SHARE >= rows)
 }
 
 /// The days of a part's events, where the log knows.
-fn days(part: &Part) -> Option<RangeInclusive<Day>> {
-    let Range { min, max } = part.range(TIMESTAMP)?;
-    match (min.as_ref()?, max.as_ref()?) {
-        (
-            ScalarValue::TimestampMicrosecond(Some(first), _),
-            ScalarValue::TimestampMicrosecond(Some(last), _),
-        ) => Some(day_of(*first)..=day_of(*last)),
-        _ => None,
-    }
+pub(crate) fn days(part: &Part) -> Option<RangeInclusive<Day>> {
+    part.times().map(|(first, last)| day_of(first)..=day_of(last))
 }
 
 /// Groups of files with days in common, by day.

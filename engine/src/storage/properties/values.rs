@@ -221,8 +221,8 @@ impl PropertyValues {
         let (mut rows, mut rows_known) = (0, true);
         for part in parts.filter(|part| part.is_only(project)) {
             let Some(counts) = part.properties.as_deref() else { continue };
-            rows_known &= part.rows().is_some();
-            let part_rows = part.rows().unwrap_or_default();
+            rows_known &= part.rows_in_file().is_some();
+            let part_rows = part.rows_in_file().unwrap_or_default();
             if counts.complete {
                 rows += part_rows;
             }
@@ -294,12 +294,14 @@ mod tests {
         let ranges = BTreeMap::from([(TEAM_ID.to_owned(), Bounds { min: id.clone(), max: id })]);
         let properties = PropertyCounts::from_json(&counts.to_json()).unwrap();
         Arc::new(Part {
+            checksum: None,
             path: "part".to_owned(),
             size_bytes: 0,
             modified_ms: 0,
             sorted: true,
             statistics: Some(PartStatistics { rows, ranges, nulls: BTreeMap::new() }),
             properties: Some(Arc::new(properties)),
+            deleted: None,
         })
     }
 

@@ -1,10 +1,11 @@
-//! What scans keep in memory: footers, and decoded columns of row groups, up to a budget.
+//! What scans keep in memory: footers, filters, and decoded columns of row groups, up to a budget.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
 use parking_lot::Mutex;
+use parquet::bloom_filter::Sbbf;
 
 use crate::storage::scan::open::OpenFile;
 
@@ -18,6 +19,7 @@ pub(crate) struct ScanCache {
 #[derive(Debug, Default)]
 struct Entries {
     files: HashMap<Arc<str>, Entry<Arc<OpenFile>>>,
+    filters: HashMap<ColumnKey, Entry<Arc<Sbbf>>>,
     columns: HashMap<ColumnKey, Entry<ArrayRef>>,
     bytes: usize,
     clock: u64,
@@ -60,6 +62,24 @@ impl ScanCache {
         entries.count(bytes, before.map(|entry| entry.bytes), self.bytes_max);
     }
 
+    pub(super) fn filter(&self, key: &ColumnKey) -> Option<Arc<Sbbf>> {
+        let entries = &mut *self.entries.lock();
+        entries.clock += 1;
+        let entry = entries.filters.get_mut(key)?;
+        entry.used = entries.clock;
+        Some(Arc::clone(&entry.value))
+    }
+
+    pub(super) fn keep_filter(&self, key: ColumnKey, filter: &Arc<Sbbf>) {
+        const BLOCK_BYTES: usize = 32;
+        let bytes = filter.num_blocks() * BLOCK_BYTES;
+        let entries = &mut *self.entries.lock();
+        entries.clock += 1;
+        let entry = Entry { value: Arc::clone(filter), bytes, used: entries.clock };
+        let before = entries.filters.insert(key, entry);
+        entries.count(bytes, before.map(|entry| entry.bytes), self.bytes_max);
+    }
+
     pub(super) fn column(&self, key: &ColumnKey) -> Option<ArrayRef> {
         let entries = &mut *self.entries.lock();
         entries.clock += 1;
@@ -95,6 +115,7 @@ impl Entries {
             .files
             .values()
             .map(|entry| (entry.used, entry.bytes))
+            .chain(self.filters.values().map(|entry| (entry.used, entry.bytes)))
             .chain(self.columns.values().map(|entry| (entry.used, entry.bytes)))
             .collect();
         uses.sort_unstable();
@@ -106,8 +127,10 @@ impl Entries {
         });
         let keep_from = keep_from.unwrap_or(u64::MAX);
         self.files.retain(|_, entry| entry.used >= keep_from);
+        self.filters.retain(|_, entry| entry.used >= keep_from);
         self.columns.retain(|_, entry| entry.used >= keep_from);
         self.bytes = self.files.values().map(|entry| entry.bytes).sum::<usize>()
+            + self.filters.values().map(|entry| entry.bytes).sum::<usize>()
             + self.columns.values().map(|entry| entry.bytes).sum::<usize>();
     }
 }

@@ -1,6 +1,6 @@
 //! What a scan wants of each file: which row groups, and its expressions in the terms of the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
@@ -16,6 +16,7 @@ use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, Liter
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::simplifier::PhysicalExprSimplifier;
 use datafusion::physical_expr::utils::{collect_columns, conjunction, split_conjunction};
+use datafusion::physical_expr_adapter::replace_columns_with_literals;
 use datafusion::physical_expr_common::physical_expr::{
     snapshot_generation, snapshot_physical_expr,
 };
@@ -25,10 +26,11 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use crate::storage::ProjectId;
 use crate::storage::adapt::{Adapter, Origins};
 use crate::storage::part::{Part, PartIndex};
+use crate::storage::scan::filters::with_values;
 use crate::storage::scan::group::{FilePlan, GroupRows, Reading};
 use crate::storage::scan::lanes::Lane;
 use crate::storage::scan::open::{OpenFile, is_property_decimal};
-use crate::storage::schema::{TEAM_ID, events_schema};
+use crate::storage::schema::{FILE, TEAM_ID, events_schema};
 
 /// Plans files for one partition.
 pub(super) struct FilePlans {
@@ -48,6 +50,16 @@ pub(super) struct Found {
     plan: Arc<FilePlan>,
     /// Of the conditions by which it was planned.
     generation: u64,
+}
+
+/// What a file has for a scan, by its footer.
+struct Planned {
+    plan: FilePlan,
+    /// Over the file.
+    conditions: Vec<Arc<dyn PhysicalExpr>>,
+    /// The row groups that may have wanted rows.
+    groups: Vec<usize>,
+    origins: Origins,
 }
 
 impl FilePlans {
@@ -73,18 +85,13 @@ impl FilePlans {
         if self.is_dynamic && !self.may_match(part)? {
             return Ok(None);
         }
-        let file = match self.reading.cache.file(&part.path) {
-            Some(file) => file,
-            None => {
-                let metrics = &self.reading.metrics;
-                let file = OpenFile::open(&self.reading.store, part, &metrics.bytes).await?;
-                let file = Arc::new(file);
-                self.reading.cache.keep_file(&file);
-                file
-            }
-        };
+        let Reading { cache, store, metrics, .. } = &self.reading;
+        let file = OpenFile::cached(cache, store, part, &metrics.bytes).await?;
         let generation = self.generation();
-        let Some((plan, groups, origins)) = self.plan(part, file)? else { return Ok(None) };
+        let Some(Planned { plan, conditions, groups, origins }) = self.plan(part, file)? else {
+            return Ok(None);
+        };
+        let groups = with_values(&self.reading, &plan.file, &conditions, groups).await?;
         self.reading.metrics.files.add(1);
         if !groups.is_empty() {
             self.reading.metrics.origins.add(origins);
@@ -97,7 +104,7 @@ impl FilePlans {
         let mut plan = Arc::clone(&found.plan);
         if self.is_dynamic && self.generation() != found.generation {
             match self.plan(&found.part, Arc::clone(&plan.file))? {
-                Some((newer, groups, _)) if groups.contains(&group) => plan = Arc::new(newer),
+                Some(newer) if newer.groups.contains(&group) => plan = Arc::new(newer.plan),
                 _ => return Ok(None),
             }
         }
@@ -124,11 +131,7 @@ impl FilePlans {
         Ok(!index.select(conjunction(self.conditions()?))?.is_empty())
     }
 
-    fn plan(
-        &self,
-        part: &Part,
-        file: Arc<OpenFile>,
-    ) -> Result<Option<(FilePlan, Vec<usize>, Origins)>> {
+    fn plan(&self, part: &Part, file: Arc<OpenFile>) -> Result<Option<Planned>> {
         let adapter = Adapter::new(&file.schema, &file.layouts)?;
         let simplifier = PhysicalExprSimplifier::new(&file.schema);
         let mut conditions = Vec::new();
@@ -145,10 +148,14 @@ impl FilePlans {
             }
         }
         let groups = self.groups(&file, &conditions)?;
+        let path = HashMap::from([(FILE, ScalarValue::Utf8View(Some(part.path.clone())))]);
         let lanes: Vec<Arc<dyn PhysicalExpr>> = self
             .projection
             .iter()
-            .map(|column| adapter.rewrite(Arc::clone(&column.expr)))
+            .map(|column| {
+                let expr = replace_columns_with_literals(Arc::clone(&column.expr), &path)?;
+                adapter.rewrite(expr)
+            })
             .collect::<Result<_>>()?;
         let origins = adapter.origins();
         let read: BTreeSet<usize> = conditions
@@ -159,12 +166,13 @@ impl FilePlans {
         let loaded: Vec<usize> = read.into_iter().collect();
         let lane = |expr| Lane::new(expr, &file.schema, &loaded);
         let plan = FilePlan {
-            conditions: conditions.into_iter().map(lane).collect::<Result<_>>()?,
+            conditions: conditions.iter().cloned().map(lane).collect::<Result<_>>()?,
             lanes: lanes.into_iter().map(lane).collect::<Result<_>>()?,
+            deleted: part.deleted.clone(),
             loaded,
             file,
         };
-        Ok(Some((plan, groups, origins)))
+        Ok(Some(Planned { plan, conditions, groups, origins }))
     }
 
     /// The row groups that may have wanted rows, by their statistics.

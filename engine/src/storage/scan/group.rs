@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, RecordBatch, RecordBatchOptions,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int64Array, RecordBatch,
+    RecordBatchOptions,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, filter};
@@ -16,6 +17,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelectionPolicy};
 use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 
 use crate::functions::aggregates::passing;
+use crate::storage::deleted::DeletedRows;
 use crate::storage::scan::cache::{ColumnKey, ScanCache};
 use crate::storage::scan::lanes::{Lane, Prepared, selected};
 use crate::storage::scan::metrics::ScanMetrics;
@@ -36,6 +38,8 @@ pub(super) struct FilePlan {
     pub(super) conditions: Vec<Lane>,
     /// The columns of the answer.
     pub(super) lanes: Vec<Lane>,
+    /// Nobody wants these rows.
+    pub(super) deleted: Option<Arc<DeletedRows>>,
 }
 
 /// What reading needs beside the plan.
@@ -76,6 +80,7 @@ impl GroupRows {
             row_group,
             rows: usize::try_from(plan.file.footer.metadata().row_group(row_group).num_rows())
                 .unwrap_or_default(),
+            first_row: plan.file.first_row(row_group),
             loaded: vec![None; plan.loaded.len()],
         };
         let rows = columns.rows;
@@ -84,7 +89,9 @@ impl GroupRows {
         columns.load(&tested, rows).await?;
 
         // Conditions over dictionaries first: they need no look at rows.
-        let mut mask: Option<BooleanBuffer> = None;
+        let deleted = plan.deleted.as_ref();
+        let mut mask = deleted
+            .and_then(|deleted| deleted.kept(columns.first_row..columns.first_row + rows as u64));
         let mut conditions = Vec::new();
         for (index, condition) in plan.conditions.iter().enumerate() {
             match condition.prepare(&columns.loaded, rows) {
@@ -199,6 +206,8 @@ struct Columns<'a> {
     plan: &'a FilePlan,
     row_group: usize,
     rows: usize,
+    /// By its number in the file.
+    first_row: u64,
     /// Whole columns, by place.
     loaded: Vec<Option<ArrayRef>>,
 }
@@ -209,6 +218,12 @@ impl Columns<'_> {
         let mut missing = Vec::new();
         for place in places {
             if self.loaded[*place].is_some() || missing.contains(place) {
+                continue;
+            }
+            if self.plan.file.is_row_number(self.plan.loaded[*place]) {
+                let numbers = self.first_row..self.first_row + self.rows as u64;
+                let numbers = numbers.map(u64::cast_signed);
+                self.loaded[*place] = Some(Arc::new(Int64Array::from_iter_values(numbers)));
                 continue;
             }
             self.loaded[*place] = self.reading.cache.column(&self.key(*place));

@@ -18,7 +18,9 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use crate::storage::part::Part;
-use crate::storage::shred::{Layouts, SHREDDED_KEY, is_property_column};
+use crate::storage::scan::cache::ScanCache;
+use crate::storage::schema::{PROPERTIES, row_field};
+use crate::storage::shred::{Layout, Layouts, SHREDDED_KEY, is_property_column};
 
 /// A file's footer, in the forms that scans need.
 #[derive(Debug)]
@@ -27,7 +29,8 @@ pub(crate) struct OpenFile {
     pub(super) location: Path,
     /// Reads text as dictionaries where the file has them throughout.
     pub(super) footer: ArrowReaderMetadata,
-    /// The columns as expressions see them: text as views, numbers of properties as doubles.
+    /// The columns as expressions see them: text as views, numbers of properties as doubles. Behind
+    /// them is the number of the row in the file.
     pub(super) schema: SchemaRef,
     /// The same, but decimals as they are stored: what statistics speak of.
     pub(super) stored: SchemaRef,
@@ -35,11 +38,22 @@ pub(crate) struct OpenFile {
 }
 
 impl OpenFile {
-    pub(super) async fn open(
+    /// The file of a part, opened unless it is in memory.
+    pub(crate) async fn cached(
+        cache: &ScanCache,
         store: &Arc<dyn ObjectStore>,
         part: &Part,
         bytes: &Count,
-    ) -> Result<Self> {
+    ) -> Result<Arc<Self>> {
+        if let Some(file) = cache.file(&part.path) {
+            return Ok(file);
+        }
+        let file = Arc::new(Self::open(store, part, bytes).await?);
+        cache.keep_file(&file);
+        Ok(file)
+    }
+
+    async fn open(store: &Arc<dyn ObjectStore>, part: &Part, bytes: &Count) -> Result<Self> {
         let location = part.location()?;
         let mut reader = FileReader {
             store: Arc::clone(store),
@@ -65,6 +79,7 @@ impl OpenFile {
         });
         let schema =
             with_types(&stored, |_, field| is_property_decimal(field).then_some(DataType::Float64));
+        let schema = with_row_number(&schema);
         let options = options.with_schema(read_as);
         let entries = metadata.file_metadata().key_value_metadata().into_iter().flatten();
         let layouts =
@@ -81,11 +96,42 @@ impl OpenFile {
         })
     }
 
+    pub(crate) fn row_groups(&self) -> usize {
+        self.footer.metadata().num_row_groups()
+    }
+
+    /// How many columns hold properties, besides the documents.
+    pub(crate) fn property_columns(&self) -> usize {
+        self.stored.fields().iter().filter(|field| is_property_column(field.name())).count()
+    }
+
+    /// The version of the layout of properties; none where they have no columns.
+    pub(crate) fn layout_version(&self) -> Option<u32> {
+        self.layouts.get(PROPERTIES).map(Layout::version)
+    }
+
+    /// The number in the file of the first row of a row group.
+    pub(super) fn first_row(&self, row_group: usize) -> u64 {
+        let before = &self.footer.metadata().row_groups()[..row_group];
+        before.iter().map(|group| group.num_rows().unsigned_abs()).sum()
+    }
+
+    /// True for the column that is in no file.
+    pub(super) fn is_row_number(&self, column: usize) -> bool {
+        column + 1 == self.schema.fields().len()
+    }
+
     /// What the footer takes in memory, about.
     pub(super) fn memory_bytes(&self) -> usize {
         const FIELD_BYTES: usize = 500;
         self.footer.metadata().memory_size() + self.schema.fields().len() * FIELD_BYTES
     }
+}
+
+fn with_row_number(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(Arc::clone);
+    let fields: Vec<_> = fields.chain([Arc::new(row_field())]).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 /// The schema with other types for some columns.
@@ -118,7 +164,7 @@ pub(super) fn is_property_decimal(stored: &Field) -> bool {
 }
 
 /// True when columns are numbered as fields.
-fn is_flat(metadata: &ParquetMetaData) -> bool {
+pub(super) fn is_flat(metadata: &ParquetMetaData) -> bool {
     let schema = metadata.file_metadata().schema_descr();
     schema.num_columns() == schema.root_schema().get_fields().len()
 }

@@ -36,7 +36,7 @@ use crate::storage::scan::group::{GroupRows, Reading};
 use crate::storage::scan::hot::HotRows;
 use crate::storage::scan::metrics::{PropertyOrigins, ScanMetrics};
 use crate::storage::scan::queue::{Queue, Work};
-use crate::storage::schema::{TIMESTAMP, events_schema};
+use crate::storage::schema::TIMESTAMP;
 use crate::storage::{EVENTS_FOLDER, HotBatch, ProjectId};
 
 /// Reads the events of one project.
@@ -49,9 +49,11 @@ pub(crate) struct EventsSource {
     pub(crate) hot: Vec<Arc<HotBatch>>,
     /// How many files the table has in this version.
     pub(crate) files_of_table: usize,
-    /// The columns of the answer, over [`events_schema`].
+    /// The columns of the table.
+    pub(crate) table_schema: SchemaRef,
+    /// The columns of the answer, over the table.
     pub(crate) projection: ProjectionExprs,
-    /// Rows must pass all of these, which are over [`events_schema`].
+    /// Rows must pass all of these, which are over the table.
     pub(crate) conditions: Vec<Arc<dyn PhysicalExpr>>,
     pub(crate) limit: Option<usize>,
     pub(super) statistics: Arc<Statistics>,
@@ -105,7 +107,7 @@ impl EventsSource {
     }
 
     fn schema(&self) -> Result<SchemaRef> {
-        Ok(Arc::new(self.projection.project_schema(events_schema())?))
+        Ok(Arc::new(self.projection.project_schema(&self.table_schema)?))
     }
 
     /// A condition over the answer, as one over the table; none for what cannot be tested here.
@@ -114,7 +116,7 @@ impl EventsSource {
         condition: &Arc<dyn PhysicalExpr>,
     ) -> Result<Option<Arc<dyn PhysicalExpr>>> {
         let condition = self.projection.unproject_expr(condition)?;
-        let condition = reassign_expr_columns(condition, events_schema())?;
+        let condition = reassign_expr_columns(condition, &self.table_schema)?;
         let volatile = condition.exists(|node| Ok(node.is_volatile_node()))?;
         Ok((!volatile).then_some(condition))
     }
@@ -170,7 +172,7 @@ impl DataSource for EventsSource {
 
     fn eq_properties(&self) -> EquivalenceProperties {
         // A schema that cannot be projected has been refused before.
-        EquivalenceProperties::new(self.schema().unwrap_or_else(|_| Arc::clone(events_schema())))
+        EquivalenceProperties::new(self.schema().unwrap_or_else(|_| Arc::clone(&self.table_schema)))
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {

@@ -17,7 +17,7 @@ use crate::storage::{
 };
 
 /// An event by project, name, distinct id and second.
-type Row<'a> = (i64, &'a str, &'a str, i64);
+pub(crate) type Row<'a> = (i64, &'a str, &'a str, i64);
 
 const OURS: ProjectId = ProjectId(1);
 const THEIRS: ProjectId = ProjectId(2);
@@ -42,7 +42,7 @@ async fn commit(store: &EventStore, parts: Vec<Part>) {
     assert!(matches!(outcome, Outcome::Committed(_)));
 }
 
-fn batch(rows: &[Row<'_>]) -> RecordBatch {
+pub(crate) fn batch(rows: &[Row<'_>]) -> RecordBatch {
     let text = |pick: fn(&Row<'_>) -> String| -> ArrayRef {
         Arc::new(rows.iter().map(pick).map(Some).collect::<StringViewArray>())
     };

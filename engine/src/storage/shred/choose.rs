@@ -6,7 +6,7 @@ use datafusion::common::HashMap;
 
 use super::number::{Digits, NumberForm};
 use super::value::{Kind, kind_of};
-use super::{LEFT, spell};
+use super::{LEFT, Layout, keys_of, spell};
 use crate::functions::json::scan;
 
 /// Paths with columns in one file: each costs a little in the footer and for each row group.
@@ -106,12 +106,31 @@ impl Choice {
         candidates.truncate(PATHS_MAX);
         let mut choice = Self { nodes: vec![Node::default()] };
         for (path, tally) in candidates {
-            choice.add(&path, tally);
+            let chosen = tally.chosen(spell(path.iter().map(String::as_str)));
+            choice.add(&path, chosen);
         }
         choice
     }
 
-    fn add(&mut self, path: &[String], tally: Tally) {
+    /// The choice of a file that has these columns: `form_of` says how one stores numbers.
+    pub(crate) fn of_layout(
+        layout: &Layout,
+        mut form_of: impl FnMut(&str) -> Option<NumberForm>,
+    ) -> Option<Self> {
+        let mut choice = Self { nodes: vec![Node::default()] };
+        for (path, columns) in &layout.paths {
+            let number = match columns.number {
+                true => Some(form_of(path)?),
+                false => None,
+            };
+            let (text, boolean) = (columns.text, columns.boolean);
+            let chosen = Chosen { path: path.clone(), text, number, boolean };
+            choice.add(&keys_of(path)?, chosen);
+        }
+        Some(choice)
+    }
+
+    fn add(&mut self, path: &[String], chosen: Chosen) {
         let mut at = 0;
         for key in path {
             at = match self.nodes[at].members.get(key.as_str()) {
@@ -124,7 +143,7 @@ impl Choice {
                 }
             };
         }
-        self.nodes[at].path = Some(tally.chosen(spell(path.iter().map(String::as_str))));
+        self.nodes[at].path = Some(chosen);
     }
 }
 

@@ -18,7 +18,7 @@ const SPARE_DIGITS: u8 = 1;
 
 /// How the numbers of a path are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NumberForm {
+pub(crate) enum NumberForm {
     Double,
     /// In 32 bits, with so many digits after the point.
     Narrow(u8),
@@ -61,6 +61,20 @@ impl Digits {
 }
 
 impl NumberForm {
+    /// By the type of a column as Parquet readers see it.
+    pub(crate) fn of(data_type: &DataType) -> Option<Self> {
+        match data_type {
+            DataType::Float64 => Some(Self::Double),
+            DataType::Decimal128(NARROW_DIGITS, scale) => {
+                Some(Self::Narrow(u8::try_from(*scale).ok()?))
+            }
+            DataType::Decimal128(WIDE_DIGITS, scale) => {
+                Some(Self::Wide(u8::try_from(*scale).ok()?))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn data_type(self) -> DataType {
         match self {
             Self::Double => DataType::Float64,

@@ -71,19 +71,52 @@ impl Folder {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(&name)
             .map_err(|error| failed("open", name.display(), error))?;
-        match file.try_lock() {
-            Ok(()) => Ok((Self { path: path.to_owned() }, Lock(file))),
-            Err(TryLockError::WouldBlock) => {
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok((Self { path: path.to_owned() }, Lock(file))),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(failed("lock", name.display(), error));
+                }
+            }
+            // Who only looks whether it is locked shares the lock, and for a moment.
+            if is_owned(&file).map_err(|error| failed("lock", name.display(), error))? {
                 let message =
                     format!("another process uses the write-ahead log in {}", path.display());
-                Err(Error::new(ErrorKind::Storage, message)
-                    .hint("Stop the other server on this data folder, or use its interfaces."))
+                return Err(Error::new(ErrorKind::Storage, message)
+                    .hint("Stop the other server on this data folder, or use its interfaces."));
             }
-            Err(TryLockError::Error(error)) => Err(failed("lock", name.display(), error)),
+            std::thread::yield_now();
         }
+    }
+
+    /// The folder, to be read only; whoever has it locked goes on to change it.
+    pub(super) fn unlocked(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// True while a process has it locked. Creates nothing.
+    pub(super) fn is_locked(&self) -> Result<bool> {
+        let name = self.path.join("lock");
+        let locked = match File::open(&name) {
+            Ok(file) => is_owned(&file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        };
+        locked.map_err(|error| failed("look at", name.display(), error))
+    }
+}
+
+/// True when a process has the file locked for itself.
+fn is_owned(file: &File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use bytes::Bytes;
+
 use super::disk::{Disk, failed};
 use super::segment::{self, Segment, SegmentReader, Step};
 use super::{epoch, tail};
@@ -27,29 +29,25 @@ pub(super) struct Recovered {
 /// `Storage` when records may be missing that were acknowledged. Nothing is changed then.
 pub(super) fn recover(disk: &dyn Disk, after: Seq) -> Result<Recovered> {
     let files = disk.list().map_err(|error| failed("list", disk, error))?;
-    let mut found: Vec<(Seq, u64)> = files
-        .iter()
-        .filter_map(|(name, bytes)| Some((segment::first_seq(name)?, *bytes)))
-        .collect();
-    found.sort_unstable();
-    let unneeded = found.windows(2).take_while(|pair| pair[1].0.previous() <= after).count();
-    let needed = found.split_off(unneeded);
+    let mut found = segments(&files);
+    let needed = found.split_off(unneeded(&found, after));
 
     let mut recovered = Recovered { segments: Vec::new(), next: Seq(1), epoch: epoch::read(disk)? };
     let mut end = None;
-    for (index, (first, bytes)) in needed.iter().copied().enumerate() {
+    for (index, segment) in needed.iter().copied().enumerate() {
+        let first = segment.first;
         if index > 0 && first != recovered.next {
             return Err(missing(disk, first, recovered.next));
         }
-        let (mut reader, damage) = check(disk, first)?;
-        recovered.segments.push(Segment { first, bytes });
+        let (reader, damage) = read_segment(disk, first, &mut |_, _| ())?;
+        recovered.segments.push(segment);
         recovered.next = reader.next;
         recovered.epoch = recovered.epoch.max(reader.epoch);
         if let Some(damage) = damage {
             if index + 1 < needed.len() {
                 return Err(damage.of(&reader.place));
             }
-            excuse(disk, &mut reader, damage)?;
+            excuse(disk, &reader, damage)?;
         }
         end = Some((reader.group, reader.offset));
     }
@@ -64,7 +62,7 @@ pub(super) fn recover(disk: &dyn Disk, after: Seq) -> Result<Recovered> {
     }
     let staged = files.iter().map(|(name, _)| name.clone());
     let staged = staged.filter(|name| name.ends_with(".wal.tmp"));
-    let unneeded = found.iter().map(|(first, _)| segment::name(*first));
+    let unneeded = found.iter().map(|segment| segment::name(segment.first));
     // Each for good before the next one, so that no crash leaves a gap.
     for name in staged.chain(unneeded) {
         let removed = disk.remove(&name).and_then(|()| disk.sync());
@@ -73,16 +71,35 @@ pub(super) fn recover(disk: &dyn Disk, after: Seq) -> Result<Recovered> {
     Ok(recovered)
 }
 
+/// The segments among files, in order.
+pub(super) fn segments(files: &[(String, u64)]) -> Vec<Segment> {
+    let segment = |(name, bytes): &(String, u64)| {
+        Some(Segment { first: segment::first_seq(name)?, bytes: *bytes })
+    };
+    let mut segments: Vec<_> = files.iter().filter_map(segment).collect();
+    segments.sort_unstable_by_key(|segment| segment.first);
+    segments
+}
+
+/// How many of the first segments have no record after `after`. The last one is needed always.
+pub(super) fn unneeded(segments: &[Segment], after: Seq) -> usize {
+    segments.windows(2).take_while(|pair| pair[1].first.previous() <= after).count()
+}
+
 fn place(disk: &dyn Disk, name: &str) -> String {
     format!("{disk}/{name}")
 }
 
-/// Reads a segment to its end, or to what is no frame.
-fn check(disk: &dyn Disk, first: Seq) -> Result<(SegmentReader, Option<Damage>)> {
+/// Shows the records of a segment, up to its end or to what is no frame.
+pub(super) fn read_segment(
+    disk: &dyn Disk,
+    first: Seq,
+    see: &mut dyn FnMut(Seq, Bytes),
+) -> Result<(SegmentReader, Option<Damage>)> {
     let mut reader = SegmentReader::open(disk, first)?;
     loop {
         match reader.step()? {
-            Step::Record(..) => {}
+            Step::Record(seq, record) => see(seq, record),
             Step::End => return Ok((reader, None)),
             Step::Bad(damage) => return Ok((reader, Some(damage))),
         }
@@ -90,21 +107,27 @@ fn check(disk: &dyn Disk, first: Seq) -> Result<(SegmentReader, Option<Damage>)>
 }
 
 /// Refuses damage at the end of the log unless a crash explains it.
-fn excuse(disk: &dyn Disk, reader: &mut SegmentReader, damage: Damage) -> Result<()> {
+fn excuse(disk: &dyn Disk, reader: &SegmentReader, damage: Damage) -> Result<()> {
+    let what = damage.what.clone();
+    let lost = cut_off(disk, reader, damage)?;
+    tracing::warn!(
+        "{} ends with {lost} bytes of a write that a crash cut off ({what}); they are removed",
+        reader.place,
+    );
+    Ok(())
+}
+
+/// How many bytes a crash left of a write at the end of the log.
+///
+/// # Errors
+/// `Storage` when a crash does not explain what stands there.
+pub(super) fn cut_off(disk: &dyn Disk, reader: &SegmentReader, damage: Damage) -> Result<usize> {
     let mut bytes = Vec::new();
     disk.open(&segment::name(reader.first), reader.offset)
         .and_then(|(mut input, _)| input.read_to_end(&mut bytes))
         .map_err(|error| failed("read", &reader.place, error))?;
     match tail::torn(&bytes, reader.offset, reader.seed, reader.next) {
-        Ok(()) => {
-            let lost = bytes.len();
-            tracing::warn!(
-                "{} ends with {lost} bytes of a write that a crash cut off ({}); they are removed",
-                reader.place,
-                damage.what,
-            );
-            Ok(())
-        }
+        Ok(()) => Ok(bytes.len()),
         Err(later) => {
             let what = format!("{}, and a record follows at byte {later}", damage.what);
             Err(Damage { what, ..damage }.of(&reader.place))
@@ -112,7 +135,8 @@ fn excuse(disk: &dyn Disk, reader: &mut SegmentReader, damage: Damage) -> Result
     }
 }
 
-fn missing(disk: &dyn Disk, first: Seq, expected: Seq) -> Error {
+/// The error for a segment that does not follow the one before.
+pub(super) fn missing(disk: &dyn Disk, first: Seq, expected: Seq) -> Error {
     let place = place(disk, &segment::name(first));
     let what = format!(
         "it begins with record {first}, but {} with record {expected} comes next",

@@ -4,6 +4,7 @@ use crate::wal::testing::{Random, numbered, replayed, text};
 
 mod damage;
 mod faults;
+mod looks;
 mod model;
 mod process;
 mod simulated;

@@ -99,7 +99,7 @@ fn is_claim(key: &Key) -> bool {
 }
 
 /// Claims and seals are a header, and no more.
-fn has_records(object: &Object) -> bool {
+pub(super) fn has_records(object: &Object) -> bool {
     object.bytes > HEADER_BYTES as u64
 }
 

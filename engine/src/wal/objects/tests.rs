@@ -11,6 +11,7 @@ use faulty::Faulty;
 mod actors;
 mod faulty;
 mod fencing;
+mod looks;
 mod model;
 
 /// Neither waits nor repeats.
