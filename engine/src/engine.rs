@@ -20,7 +20,8 @@ use crate::execute::{leaves, order};
 use crate::ingest::{Appended, Filled, Ingest, IngestOptions, Load, Senders, capture};
 use crate::session::{Session, SessionOptions};
 use crate::storage::{
-    CACHE_BYTES, Definitions, EventStore, Location, ProjectId, Snapshot, default_workers,
+    CACHE_BYTES, Definitions, EventStore, Location, ProjectId, RangeCacheOptions, Snapshot,
+    default_workers,
 };
 
 /// Planning recurses over expressions as deep as the parser's limits allow.
@@ -33,6 +34,8 @@ pub struct EngineOptions {
     pub query_memory_bytes_max: usize,
     /// Bytes of footers and decoded columns that scans keep.
     pub cache_bytes_max: usize,
+    /// What is kept of the files of an object store; a data folder of this machine needs none of it.
+    pub range_cache: RangeCacheOptions,
     /// Threads that run queries; also the number of partitions a plan is cut into.
     pub query_threads: usize,
     /// The folder that COPY may write to; none means that it may not.
@@ -44,6 +47,7 @@ impl Default for EngineOptions {
         Self {
             query_memory_bytes_max: 4 << 30,
             cache_bytes_max: CACHE_BYTES,
+            range_cache: RangeCacheOptions::default(),
             query_threads: default_workers(),
             export_folder: None,
         }
@@ -69,8 +73,7 @@ impl Engine {
     /// # Errors
     /// `Storage` when there is no data folder or it cannot be read.
     pub async fn open(location: &Location, options: EngineOptions) -> Result<Arc<Self>> {
-        let store = EventStore::open(location).await?;
-        let store = store.with_cache_bytes(options.cache_bytes_max);
+        let store = open_store(location, &options).await?;
         Self::assemble(Some(store), None, &options)
     }
 
@@ -84,8 +87,7 @@ impl Engine {
         options: EngineOptions,
         ingest: IngestOptions,
     ) -> Result<Arc<Self>> {
-        let store = EventStore::open(location).await?;
-        let store = store.with_cache_bytes(options.cache_bytes_max);
+        let store = open_store(location, &options).await?;
         let ingest = Ingest::open(&store, location, ingest).await?;
         Self::assemble(Some(store), Some(Arc::new(ingest)), &options)
     }
@@ -174,10 +176,14 @@ impl Engine {
         self.ingest.is_some()
     }
 
-    /// Ends taking events in, once those at hand are durable.
+    /// Ends taking events in, once those at hand are durable, and writes what is kept of an object
+    /// store to this machine's disk.
     pub async fn close(&self) {
         if let Some(ingest) = &self.ingest {
             ingest.close().await;
+        }
+        if let Some(store) = &self.store {
+            store.close().await;
         }
     }
 
@@ -282,6 +288,19 @@ impl Drop for Engine {
 pub(crate) fn no_store() -> Error {
     Error::new(ErrorKind::NotAllowed, "there is no data folder to write to")
         .hint("Name one with --data.")
+}
+
+async fn open_store(location: &Location, options: &EngineOptions) -> Result<EventStore> {
+    let store = EventStore::open(location).await?.with_cache_bytes(options.cache_bytes_max);
+    match location.folder()? {
+        None => store.with_range_cache(&options.range_cache, location).await,
+        Some(_) => {
+            if options.range_cache.folder.is_some() {
+                tracing::warn!("the disk cache is of no use: {location} is no object store");
+            }
+            Ok(store)
+        }
+    }
 }
 
 async fn find_project(store: &EventStore, name: &str) -> Result<ProjectId> {

@@ -22,6 +22,7 @@ mod mutations;
 mod part;
 mod projects;
 mod properties;
+mod range_cache;
 mod reader;
 mod retention;
 mod scan;
@@ -29,6 +30,7 @@ mod schema;
 mod shred;
 mod tables;
 mod tokens;
+mod upload;
 mod verify;
 mod writer;
 
@@ -57,6 +59,7 @@ pub use crate::storage::inspect::{Contents, Files, ProjectFiles};
 pub use crate::storage::location::Location;
 pub use crate::storage::maintain::{Effort, Form, MaintainOptions, MaintainReport};
 pub use crate::storage::properties::{Properties, Property, Seen};
+pub use crate::storage::range_cache::RangeCacheOptions;
 pub use crate::storage::schema::{COMMENT, HIDDEN, PROPERTY_TYPES, events_schema};
 pub use crate::storage::verify::{Finding, Remark};
 
@@ -78,6 +81,7 @@ pub(crate) use crate::storage::log::{Change, Outcome};
 pub(crate) use crate::storage::mutations::Mutation;
 pub(crate) use crate::storage::part::Part;
 pub(crate) use crate::storage::properties::PropertyValues;
+pub(crate) use crate::storage::range_cache::{CachedRanges, RangeCache};
 pub(crate) use crate::storage::scan::{EventsSource, OpenFile, PropertyOrigins};
 pub(crate) use crate::storage::schema::{
     CREATED_AT, DISTINCT_ID_HASH, EVENT, FILE, GROUP_COUNT, PROPERTIES, ROW, STATISTICS_COLUMNS,
@@ -85,6 +89,7 @@ pub(crate) use crate::storage::schema::{
 };
 pub(crate) use crate::storage::shred::{SHREDDED_KEY, is_property_column};
 pub(crate) use crate::storage::tables::stored;
+pub(crate) use crate::storage::upload::upload;
 pub(crate) use crate::storage::verify::{Totals, note, problem};
 pub(crate) use crate::storage::writer::PartWriter;
 
@@ -99,6 +104,9 @@ pub struct EventStore {
     /// The name under which scans refer to the store.
     url: Url,
     scan_url: ObjectStoreUrl,
+    /// The same store, for reading files that never change, which queries do: it may keep them.
+    reads: Arc<dyn ObjectStore>,
+    range_cache: Option<Arc<RangeCache>>,
     log: Arc<dyn TableLog>,
     cache: Arc<ScanCache>,
     /// Events that are in the write-ahead log alone; none where nobody ingests.
@@ -182,6 +190,8 @@ impl EventStore {
     fn assemble(store: Arc<dyn ObjectStore>, log: DeltaLog) -> Result<Self> {
         let scan_url = ObjectStoreUrl::parse(ROOT_URL)?;
         Ok(Self {
+            reads: Arc::clone(&store),
+            range_cache: None,
             store,
             url: root_url()?,
             scan_url,
@@ -198,6 +208,29 @@ impl EventStore {
     pub fn with_cache_bytes(mut self, bytes_max: usize) -> Self {
         self.cache = Arc::new(ScanCache::new(bytes_max));
         self
+    }
+
+    /// The same store, which keeps what queries read of its files on this machine.
+    ///
+    /// # Errors
+    /// `Storage` when the folder for it cannot be used, or another process uses it.
+    pub async fn with_range_cache(
+        mut self,
+        options: &RangeCacheOptions,
+        location: &Location,
+    ) -> Result<Self> {
+        let cache = Arc::new(RangeCache::open(options).await?);
+        let store = Arc::clone(&self.store);
+        self.reads = Arc::new(CachedRanges::new(store, Arc::clone(&cache), location.clone()));
+        self.range_cache = Some(cache);
+        Ok(self)
+    }
+
+    /// Ends its use in order: what is kept on this machine is there for the next process.
+    pub async fn close(&self) {
+        if let Some(cache) = &self.range_cache {
+            cache.close().await;
+        }
     }
 
     /// The projects by name, in the order of their numbers.
@@ -253,7 +286,7 @@ impl EventStore {
         Arc::new(EventsTable {
             project,
             snapshot: Arc::clone(snapshot),
-            store: Arc::clone(&self.store),
+            store: Arc::clone(&self.reads),
             cache: Arc::clone(&self.cache),
             placed: false,
         })
@@ -268,7 +301,7 @@ impl EventStore {
         Arc::new(EventsTable {
             project,
             snapshot: Arc::clone(snapshot),
-            store: Arc::clone(&self.store),
+            store: Arc::clone(&self.reads),
             cache: Arc::clone(&self.cache),
             placed: true,
         })
@@ -276,7 +309,7 @@ impl EventStore {
 
     /// A file with its footer.
     pub(crate) async fn open_part(&self, part: &Part) -> Result<Arc<OpenFile>> {
-        Ok(OpenFile::cached(&self.cache, &self.store, part, &Count::new()).await?)
+        Ok(OpenFile::cached(&self.cache, &self.reads, part, &Count::new()).await?)
     }
 
     /// The newest version of a project's views and tables.
@@ -343,7 +376,7 @@ impl EventStore {
             path,
         };
         // Nobody else has the name, so that the store may send it again.
-        self.store.put(&part.location()?, bytes.into()).await?;
+        upload(self.store.as_ref(), &part.location()?, bytes).await?;
         Ok(part)
     }
 

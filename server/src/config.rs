@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedgerow_engine::EngineOptions;
+use hedgerow_engine::storage::RangeCacheOptions;
 use serde::Deserialize;
 
 use crate::cli::failure::Failure;
@@ -64,6 +65,16 @@ pub(crate) struct EngineFlags {
     /// again. Default: 1024.
     #[arg(long, value_name = "MB", env = "HEDGEROW_CACHE_MB")]
     cache_mb: Option<usize>,
+    /// Memory in megabytes for what queries have read of the files of an object store. Default: 256.
+    #[arg(long, value_name = "MB", env = "HEDGEROW_REMOTE_CACHE_MB")]
+    remote_cache_mb: Option<usize>,
+    /// Folder on a local disk for more of that, which the next process finds there. No two
+    /// processes may have the same. Default: none.
+    #[arg(long, value_name = "DIR", env = "HEDGEROW_DISK_CACHE")]
+    disk_cache: Option<PathBuf>,
+    /// Megabytes that this folder may take, at least 64. Default: 10240.
+    #[arg(long, value_name = "MB", env = "HEDGEROW_DISK_CACHE_MB")]
+    disk_cache_mb: Option<u64>,
     /// Threads that run queries. More than the machine has cores gains nothing. Default: one per
     /// core.
     #[arg(long, value_name = "N", env = "HEDGEROW_QUERY_THREADS")]
@@ -77,20 +88,30 @@ impl EngineFlags {
     /// These flags, and those of the file where they say nothing.
     #[must_use]
     pub(crate) fn over(mut self, file: Self) -> Self {
-        fill!(self, file; query_memory_mb, query_threads, cache_mb, export_folder);
+        fill!(
+            self, file;
+            query_memory_mb, query_threads, cache_mb, remote_cache_mb, disk_cache, disk_cache_mb,
+            export_folder,
+        );
         self
     }
 
     /// What the engine is opened with.
     pub(crate) fn options(&self) -> EngineOptions {
         let defaults = EngineOptions::default();
+        let bytes =
+            |mb: Option<usize>, default: usize| mb.map_or(default, |mb| mb.saturating_mul(1 << 20));
+        let range_cache = RangeCacheOptions {
+            memory_bytes: bytes(self.remote_cache_mb, defaults.range_cache.memory_bytes),
+            folder: self.disk_cache.clone(),
+            disk_bytes: self
+                .disk_cache_mb
+                .map_or(defaults.range_cache.disk_bytes, |mb| mb.saturating_mul(1 << 20)),
+        };
         EngineOptions {
-            query_memory_bytes_max: self
-                .query_memory_mb
-                .map_or(defaults.query_memory_bytes_max, |mb| mb.saturating_mul(1 << 20)),
-            cache_bytes_max: self
-                .cache_mb
-                .map_or(defaults.cache_bytes_max, |mb| mb.saturating_mul(1 << 20)),
+            query_memory_bytes_max: bytes(self.query_memory_mb, defaults.query_memory_bytes_max),
+            cache_bytes_max: bytes(self.cache_mb, defaults.cache_bytes_max),
+            range_cache,
             query_threads: self.query_threads.map_or(defaults.query_threads, |n| n.max(1)),
             export_folder: self.export_folder.clone(),
         }

@@ -30,8 +30,35 @@ def folder():
         yield f"{path}/data", {}
 
 
+class Gate:
+    """What becomes of requests on their way to a store."""
+
+    def __init__(self):
+        self.is_down = False
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    @contextlib.contextmanager
+    def stalled(self):
+        """Nothing is answered meanwhile."""
+        self.goes_on.clear()
+        try:
+            yield
+        finally:
+            self.goes_on.set()
+
+    @contextlib.contextmanager
+    def down(self):
+        """Everything is refused meanwhile."""
+        self.is_down = True
+        try:
+            yield
+        finally:
+            self.is_down = False
+
+
 @contextlib.contextmanager
-def s3(ignores_conditions=False):
+def s3(ignores_conditions=False, gate=None):
     """moto's server in this process. If told so, it puts objects on top of others whatever it is
     asked, as some stores do."""
     from moto.server import DomainDispatcherApplication, create_backend_app
@@ -40,7 +67,13 @@ def s3(ignores_conditions=False):
     moto = DomainDispatcherApplication(create_backend_app)
     lock = threading.Lock()
 
+    gate = gate or Gate()
+
     def application(environ, start_response):
+        gate.goes_on.wait()
+        if gate.is_down:
+            start_response("503 Service Unavailable", [("Content-Length", "0")])
+            return []
         if ignores_conditions:
             environ.pop("HTTP_IF_NONE_MATCH", None)
             environ.pop("HTTP_IF_MATCH", None)

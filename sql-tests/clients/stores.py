@@ -3,15 +3,17 @@
 Usage: stores.py path/to/hedgerow [s3] [azure]
 
 Events come over HTTP, INSERT and an import, a server is killed and started again, files are
-rewritten; then two servers have one store: the later one takes the events, and both answer. In the
-end, stores that do not do what Hedgerow needs of them must be refused. Needs `npm ci` in this
-folder for Azurite.
+rewritten; then two servers have one store: the later one takes the events, and both answer. Then a
+store stalls, and one is down. In the end, stores that do not do what Hedgerow needs of them must be
+refused. Needs `npm ci` in this folder for Azurite.
 """
 
+import concurrent.futures
 import json
 import signal
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -22,6 +24,9 @@ import emulators
 from server import SECONDS_MAX, Server, create, run, wait_until
 
 SECONDS_TOGETHER_MAX = 1500
+STALL_SECONDS = 30
+# Until the program gives up and says so: docs/durability.md.
+TELL_SECONDS_MAX = 120
 FACTS = "count(), count(distinct uuid), sum(toInt(properties.n)) from events where event = 'store'"
 # More than a statement can have for one record of the log: it goes into files, and with it what
 # waits in memory.
@@ -159,6 +164,46 @@ def check_takeover(store):
         store.check(third)
 
 
+def check_trouble(hedgerow):
+    """A store that does not answer for a while, or refuses everything: whoever asks meanwhile waits
+    or is told, the server lives on, and what was acknowledged is there once."""
+    gate = emulators.Gate()
+    with emulators.s3(gate=gate) as (data, environment):
+        create(hedgerow, data, environment)
+        store = Store(hedgerow, data, environment)
+        with store.server() as server, concurrent.futures.ThreadPoolExecutor() as pool:
+            assert post(server, store.events(20))[0] == 200
+            wait_until(store.in_files, "events are moved into files")
+            for trouble, seconds in ((gate.stalled, STALL_SECONDS), (gate.down, 0)):
+                before, events = store.expected(), store.events(20)
+                with trouble():
+                    begun = time.monotonic()
+                    posted = pool.submit(post, server, events)
+                    asked = pool.submit(facts_or_refusal, server)
+                    concurrent.futures.wait([posted, asked], timeout=seconds or TELL_SECONDS_MAX)
+                status, said = posted.result(TELL_SECONDS_MAX)
+                answer = asked.result(TELL_SECONDS_MAX)
+                print(f"{trouble.__name__}: told after {time.monotonic() - begun:.0f} s:"
+                      f" {status}, {answer}")
+                assert isinstance(answer, str) or answer in (before, store.expected()), answer
+                assert status in (200, 503), (status, said)
+                assert seconds or status == 503, (status, said)
+                # Whether they are there already or not: they are sent again.
+                wait_until(lambda: post(server, events)[0] == 200, "the store answers again")
+                store.check(server)
+            wait_until(store.in_files, "events are moved into files")
+        with store.server() as server:
+            store.check(server)
+
+
+def facts_or_refusal(server):
+    try:
+        return server.execute(f"select {FACTS}")[0]
+    except psycopg.Error as error:
+        assert error.sqlstate == "58030", (error.sqlstate, error)
+        return str(error).splitlines()[0]
+
+
 def check_refused(action):
     try:
         action()
@@ -199,8 +244,9 @@ def main(hedgerow, names):
             for check in (check_ways_in, check_upkeep, check_takeover):
                 check(store)
                 print(f"{name}, {check.__name__}: ok", flush=True)
-    check_conditions(hedgerow)
-    print("check_conditions: ok")
+    for check in (check_trouble, check_conditions):
+        check(hedgerow)
+        print(f"{check.__name__}: ok", flush=True)
 
 
 if __name__ == "__main__":

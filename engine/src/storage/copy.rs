@@ -16,7 +16,7 @@ use crate::storage::log::delta::DeltaLog;
 use crate::storage::log::{Change, ChangeKind, TableLog};
 use crate::storage::{
     EVENTS_FOLDER, EventStore, FORMAT_FILE, Outcome, ProjectId, definitions, mutations, projects,
-    tables, tokens,
+    tables, tokens, upload,
 };
 
 /// Folders of small files, each of which is written once and then stays, or is written anew as a
@@ -147,6 +147,6 @@ async fn copy(from: &Arc<dyn ObjectStore>, to: &Arc<dyn ObjectStore>, path: &Pat
         Err(error) => return Err(error.into()),
     };
     let size = bytes.len() as u64;
-    to.put(path, bytes.into()).await?;
+    upload(to.as_ref(), path, bytes).await?;
     Ok(size)
 }

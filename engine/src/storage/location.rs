@@ -3,10 +3,17 @@
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{
+    Error as StoreError, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutPayload,
+    RetryConfig,
+};
 use url::Url;
 use uuid::Uuid;
 
@@ -107,13 +114,50 @@ fn open_remote(
     let options = environment.filter(|(name, _)| {
         ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix))
     });
-    let (store, prefix) = object_store::parse_url_opts(url, options).map_err(|error| {
+    let (store, prefix) = remote_store(url, options).map_err(|error| {
         Error::new(ErrorKind::Storage, format!("cannot open {location}: {error}")).caused_by(error)
     })?;
     Ok(match prefix == Path::default() {
-        true => Arc::from(store),
+        true => store,
         false => Arc::new(PrefixStore::new(store, prefix)),
     })
+}
+
+fn remote_store(
+    url: &Url,
+    options: impl Iterator<Item = (String, String)>,
+) -> object_store::Result<(Arc<dyn ObjectStore>, Path)> {
+    /// The client of a store, with those of the options that it knows.
+    macro_rules! client {
+        ($builder:ty) => {{
+            let builder = <$builder>::new().with_url(url.as_str()).with_retry(retries());
+            let with = |builder: $builder, (name, value): (String, String)| match name
+                .to_ascii_lowercase()
+                .parse()
+            {
+                Ok(key) => builder.with_config(key, value),
+                Err(_) => builder,
+            };
+            Arc::new(options.fold(builder, with).build()?) as Arc<dyn ObjectStore>
+        }};
+    }
+    let (scheme, path) = ObjectStoreScheme::parse(url)?;
+    let store = match scheme {
+        ObjectStoreScheme::AmazonS3 => client!(AmazonS3Builder),
+        ObjectStoreScheme::GoogleCloudStorage => client!(GoogleCloudStorageBuilder),
+        ObjectStoreScheme::MicrosoftAzure => client!(MicrosoftAzureBuilder),
+        scheme => {
+            return Err(StoreError::NotSupported { source: format!("{scheme:?}").into() });
+        }
+    };
+    Ok((store, Path::parse(path)?))
+}
+
+/// How requests are repeated that are refused, lost or not answered in time: whoever waits is told
+/// within a minute and a half, in which the library's deadline of a request, 30 seconds, passes twice. Pauses
+/// grow and are random, so that many clients do not come back at the same time.
+fn retries() -> RetryConfig {
+    RetryConfig { retry_timeout: Duration::from_secs(45), ..RetryConfig::default() }
 }
 
 /// Refuses a store that puts an object in the place of another though it is asked not to: two

@@ -24,7 +24,6 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt};
-use object_store::ObjectStoreExt;
 use parking_lot::Mutex;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -37,7 +36,7 @@ use crate::storage::guard::ScannedFor;
 use crate::storage::log::delta::DeltaLog;
 use crate::storage::log::{Change, LogSnapshot, Outcome, TableLog};
 use crate::storage::part::{Part, PartStatistics};
-use crate::storage::{EventStore, ProjectId};
+use crate::storage::{EventStore, ProjectId, upload};
 
 pub(super) const FOLDER: &str = "tables";
 /// A file is closed when it has grown to this, so that writing takes little memory.
@@ -219,7 +218,7 @@ impl EventStore {
             }),
         };
         let path = part.location_in(folder)?;
-        self.store.put(&path, bytes.into()).await?;
+        upload(self.store.as_ref(), &path, bytes.into()).await?;
         Ok(part)
     }
 }
@@ -314,7 +313,7 @@ impl TableProvider for UserTable {
             ..TableParquetOptions::default()
         };
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let reader = CachedParquetFileReaderFactory::new(Arc::clone(&self.store.store), footers);
+        let reader = CachedParquetFileReaderFactory::new(Arc::clone(&self.store.reads), footers);
         let source = ParquetSource::new(self.schema())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(reader));

@@ -9,8 +9,8 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::metrics::Count;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::basic::{Encoding, Type as PhysicalType};
@@ -190,8 +190,11 @@ pub(super) struct FileReader {
 
 impl AsyncFileReader for FileReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.bytes.add(usize::try_from(range.end - range.start).unwrap_or_default());
-        async move { self.store.get_range(&self.location, range).await.map_err(external) }.boxed()
+        async move {
+            let mut bytes = self.get_byte_ranges(vec![range]).await?;
+            bytes.pop().ok_or_else(|| ParquetError::General("nothing was read".to_owned()))
+        }
+        .boxed()
     }
 
     fn get_byte_ranges(
