@@ -261,6 +261,17 @@ impl From<ArrowError> for Error {
 
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
-        Self::new(ErrorKind::Storage, error.to_string()).caused_by(error)
+        const LOCAL: [&str; 2] = ["local", "LocalFileSystem"];
+        let failed = match &error {
+            object_store::Error::Generic { store, source } if LOCAL.contains(store) => {
+                Self::new(ErrorKind::Storage, source.to_string())
+            }
+            object_store::Error::Generic { store, source } => {
+                let message = format!("the object store ({store}) failed: {source}");
+                Self::new(ErrorKind::Storage, message).hint("Try again when it answers.")
+            }
+            _ => Self::new(ErrorKind::Storage, error.to_string()),
+        };
+        failed.caused_by(error)
     }
 }

@@ -3,8 +3,8 @@
 Usage: faults.py path/to/hedgerow
 
 After each fault every acknowledged event is there exactly once, or the server says where it found
-what is wrong and changes nothing. The full disk is a small file system in memory, for which the
-system wants root; without root that one is left out, which is said.
+what is wrong and changes nothing. The full disk is a small file system in memory, and the read-only one
+is mounted too, for which the system wants root; without it they are left out, which is said.
 """
 
 import contextlib
@@ -199,9 +199,50 @@ def check_full_disk(hedgerow, data):
             assert counted(server) == expected(acknowledged), counted(server)
 
 
+@contextlib.contextmanager
+def read_only(folder):
+    """Not by permissions, which root does not heed."""
+    subprocess.run(["mount", "--bind", folder, folder], check=True, capture_output=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True, capture_output=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def check_read_only(hedgerow, data):
+    """A folder on a read-only disk is read as any other; whoever writes is told why he cannot."""
+    create(hedgerow, data)
+    with Server(hedgerow, data, *NEVER) as server:
+        assert post(server, events(0, 20)) == 200
+        server.end()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(read_only(data))
+        except (subprocess.CalledProcessError, FileNotFoundError):
+            print("check_read_only: left out, no file system can be mounted")
+            return
+        # Of the server's events none is in a file: it ended before it moved them.
+        assert run(hedgerow, "query", data, "select count() from events", "--format", "csv") \
+            .splitlines()[1] == "1"
+        run(hedgerow, "verify", data)
+        run(hedgerow, "inspect", data)
+        with tempfile.NamedTemporaryFile("w", suffix=".ndjson") as file:
+            file.write('{"event": "second", "distinct_id": "u"}')
+            file.flush()
+            for command in (["import", file.name], ["server"],
+                            ["query", "insert into events (event, distinct_id) values ('a', 'u')"]):
+                name, *arguments = command
+                done = subprocess.run([hedgerow, name, "--data", data, *arguments], timeout=60,
+                                      capture_output=True, text=True)
+                assert done.returncode == 1 and "Read-only file system" in done.stderr, done
+    with Server(hedgerow, data) as server:
+        assert counted(server) == expected(range(20)), counted(server)
+
+
 def main(hedgerow):
     for check in (check_flipped_bit, check_torn_tail, check_two_servers, check_pause, check_clock,
-                  check_full_disk):
+                  check_full_disk, check_read_only):
         with tempfile.TemporaryDirectory() as folder:
             check(hedgerow, os.path.join(folder, "data"))
         print(f"{check.__name__}: ok", flush=True)

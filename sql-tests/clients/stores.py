@@ -171,7 +171,8 @@ def check_trouble(hedgerow):
     with emulators.s3(gate=gate) as (data, environment):
         create(hedgerow, data, environment)
         store = Store(hedgerow, data, environment)
-        with store.server() as server, concurrent.futures.ThreadPoolExecutor() as pool:
+        with (store.server() as server, concurrent.futures.ThreadPoolExecutor() as pool,
+              psycopg.connect(server.addresses["Postgres"], autocommit=True) as connection):
             assert post(server, store.events(20))[0] == 200
             wait_until(store.in_files, "events are moved into files")
             for trouble, seconds in ((gate.stalled, STALL_SECONDS), (gate.down, 0)):
@@ -179,7 +180,7 @@ def check_trouble(hedgerow):
                 with trouble():
                     begun = time.monotonic()
                     posted = pool.submit(post, server, events)
-                    asked = pool.submit(facts_or_refusal, server)
+                    asked = pool.submit(facts_or_refusal, connection)
                     concurrent.futures.wait([posted, asked], timeout=seconds or TELL_SECONDS_MAX)
                 status, said = posted.result(TELL_SECONDS_MAX)
                 answer = asked.result(TELL_SECONDS_MAX)
@@ -196,9 +197,9 @@ def check_trouble(hedgerow):
             store.check(server)
 
 
-def facts_or_refusal(server):
+def facts_or_refusal(connection):
     try:
-        return server.execute(f"select {FACTS}")[0]
+        return connection.execute(f"select {FACTS}").fetchone()
     except psycopg.Error as error:
         assert error.sqlstate == "58030", (error.sqlstate, error)
         return str(error).splitlines()[0]
