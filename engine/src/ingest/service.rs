@@ -12,6 +12,8 @@ mod counts;
 mod flush;
 mod recent;
 mod record;
+#[cfg(test)]
+mod simulation;
 mod upkeep;
 
 use std::collections::BTreeMap;
