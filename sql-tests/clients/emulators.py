@@ -31,10 +31,11 @@ def folder():
 
 
 class Gate:
-    """What becomes of requests on their way to a store."""
+    """What becomes of requests on their way to a store, and how many read files of events."""
 
     def __init__(self):
         self.is_down = False
+        self.file_reads = 0
         self.goes_on = threading.Event()
         self.goes_on.set()
 
@@ -71,6 +72,8 @@ def s3(ignores_conditions=False, gate=None):
 
     def application(environ, start_response):
         gate.goes_on.wait()
+        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"].endswith(".parquet"):
+            gate.file_reads += 1
         if gate.is_down:
             start_response("503 Service Unavailable", [("Content-Length", "0")])
             return []

@@ -4,8 +4,8 @@ Usage: stores.py path/to/hedgerow [s3] [azure]
 
 Events come over HTTP, INSERT and an import, a server is killed and started again, files are
 rewritten; then two servers have one store: the later one takes the events, and both answer. Then a
-store stalls, and one is down. In the end, stores that do not do what Hedgerow needs of them must be
-refused. Needs `npm ci` in this folder for Azurite.
+store stalls, and one is down; a cache on disk is filled and found again. In the end, stores that do
+not do what Hedgerow needs of them must be refused. Needs `npm ci` in this folder for Azurite.
 """
 
 import concurrent.futures
@@ -197,6 +197,25 @@ def check_trouble(hedgerow):
             store.check(server)
 
 
+def check_cache(hedgerow):
+    """A disk has what was read of a store, for the next server too; it serves one at a time."""
+    gate = emulators.Gate()
+    with emulators.s3(gate=gate) as (data, environment), tempfile.TemporaryDirectory() as folder:
+        environment["HEDGEROW_DISK_CACHE"] = folder
+        create(hedgerow, data, environment)
+        store = Store(hedgerow, data, environment)
+        import_(store, store.events(500))
+        for is_first in (True, False):
+            with store.server() as server:
+                before = gate.file_reads
+                store.check(server)
+                assert (gate.file_reads > before) == is_first, (is_first, gate.file_reads, before)
+                second = store.server()
+                second.kill()
+                assert "another process keeps its cache in" in second.said(), second.said()
+                server.end()
+
+
 def facts_or_refusal(connection):
     try:
         return connection.execute(f"select {FACTS}").fetchone()
@@ -245,7 +264,7 @@ def main(hedgerow, names):
             for check in (check_ways_in, check_upkeep, check_takeover):
                 check(store)
                 print(f"{name}, {check.__name__}: ok", flush=True)
-    for check in (check_trouble, check_conditions):
+    for check in (check_trouble, check_cache, check_conditions):
         check(hedgerow)
         print(f"{check.__name__}: ok", flush=True)
 

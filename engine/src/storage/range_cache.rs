@@ -69,8 +69,7 @@ impl RangeCache {
             let message = format!("a disk cache needs {} MiB at least", DISK_BYTES_MIN >> 20);
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        let lock = options.folder.as_deref().map(lock_folder).transpose()?;
-        let builder = HybridCacheBuilder::new()
+        let mut builder = HybridCacheBuilder::new()
             .with_name("ranges")
             // A process that is killed finds its pieces again.
             .with_policy(HybridCachePolicy::WriteOnInsertion)
@@ -78,21 +77,23 @@ impl RangeCache {
             .memory(options.memory_bytes)
             .with_weighter(|name: &String, piece: &Bytes| name.len() + piece.len())
             .storage();
-        let built = match &options.folder {
-            None => builder.build().await,
-            Some(folder) => {
-                let bytes = usize::try_from(options.disk_bytes).unwrap_or(usize::MAX);
-                let device = FsDeviceBuilder::new(folder)
-                    .with_capacity(bytes)
-                    .build()
-                    .map_err(|error| unusable(folder, error))?;
+        let mut lock = None;
+        if let Some(folder) = &options.folder {
+            lock = Some(lock_folder(folder)?);
+            let device = FsDeviceBuilder::new(folder)
+                .with_capacity(usize::try_from(options.disk_bytes).unwrap_or(usize::MAX))
+                .build()
+                .map_err(|error| unusable(folder, error))?;
+            builder = builder
                 // What cannot be read there is read from the store again.
-                let builder = builder.with_recover_mode(RecoverMode::Quiet);
-                builder.with_engine_config(BlockEngineConfig::new(device)).build().await
-            }
-        };
-        let folder = options.folder.as_deref().unwrap_or(FilePath::new(""));
-        Ok(Self { pieces: built.map_err(|error| unusable(folder, error))?, _lock: lock })
+                .with_recover_mode(RecoverMode::Quiet)
+                .with_engine_config(BlockEngineConfig::new(device));
+        }
+        let pieces = builder.build().await.map_err(|error| {
+            Error::new(ErrorKind::Storage, format!("cannot open the cache: {error}"))
+                .caused_by(error)
+        })?;
+        Ok(Self { pieces, _lock: lock })
     }
 
     /// Writes to the disk what is not there yet.
