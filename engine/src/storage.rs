@@ -29,6 +29,8 @@ mod scan;
 mod schema;
 mod shred;
 mod tables;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tokens;
 mod upload;
 mod verify;

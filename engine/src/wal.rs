@@ -19,7 +19,7 @@ mod header;
 pub(crate) mod local;
 pub(crate) mod objects;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 /// The longest record in bytes, 1 GiB. It keeps lengths in 32 bits, and one append from holding up
 /// all others for long.

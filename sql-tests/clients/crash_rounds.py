@@ -4,19 +4,22 @@ Usage: crash_rounds.py path/to/hedgerow [--store folder|s3|azure] [--rounds N] [
 
 Each round starts the server on the store of the round before, lets several senders post batches,
 and ends it with `kill -9` after a random number of them or, in a build with debug assertions, at a
-named step of writing, committing, trimming and deleting. A sender repeats a batch until it is
-acknowledged, as SDKs do; some of those that are acknowledged are deleted again. After each start every
-acknowledged event is there exactly once, none that was deleted, and of a batch that was not
-acknowledged, or whose deletion was not, all events or none; now and then after upkeep, too. `hedgerow
-verify` finds nothing wrong with what the dead server left. The seed of a round is printed when it
-fails, and a folder is kept then.
+named step of writing, committing, trimming and deleting; now and then upkeep dies at its own steps,
+beside a server. A sender repeats a batch until it is acknowledged, as SDKs do; some of those that
+are acknowledged are deleted again. After each start every acknowledged event is there exactly once,
+none that was deleted, and of a batch that was not acknowledged, or whose deletion was not, all
+events or none. `hedgerow verify` finds nothing wrong with what the dead left. The seed of a round is
+printed when it fails, and a folder is kept then.
 """
 
 import argparse
 import http.client
 import json
+import os
 import random
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -45,6 +48,9 @@ OBJECT_STEPS = COMMON_STEPS | {
     "wal.object.claimed": 1, "wal.object.seal": 1, "wal.object.sealed": 1, "wal.object.write": 8,
     "wal.object.written": 8, "wal.object.trim": 3, "wal.object.trimmed": 3,
 }
+
+# Those of upkeep: each file that it deletes is one.
+UPKEEP_STEPS = {"maintain.put": 1, "maintain.committed": 1, "vacuum.delete": 6, "vacuum.deleted": 1}
 
 
 def events_of(batch):
@@ -125,16 +131,17 @@ class Rounds:
         self.deleted, self.doomed = set(), set()
         create(hedgerow, data, environment)
 
+    def environment_at(self, crash_at):
+        return self.environment | ({"HEDGEROW_CRASH_AT": crash_at} if crash_at else {})
+
     def start(self, crash_at=None):
-        step = {"HEDGEROW_CRASH_AT": crash_at} if crash_at else {}
-        return Server(self.hedgerow, self.data, environment=self.environment | step)
+        return Server(self.hedgerow, self.data, environment=self.environment_at(crash_at))
 
     def play(self, chance):
         """A round; gives what ended it."""
         crash_at = None
         if chance.random() < 0.6:
-            step = chance.choice(list(self.steps))
-            crash_at = f"{step}:{chance.randint(1, self.steps[step])}"
+            crash_at = at_step(chance, self.steps)
         server = self.start(crash_at)
         try:
             if not server.started():
@@ -174,7 +181,7 @@ class Rounds:
         finally:
             server.kill()
 
-    def check(self, upkeep):
+    def check(self, chance, upkeep):
         run(self.hedgerow, "verify", self.data, environment=self.environment)
         known = self.acknowledged, self.sent, self.deleted, self.doomed
         with self.start() as server:
@@ -183,8 +190,20 @@ class Rounds:
                 # Servers that die young leave it to others to move their events into files, and
                 # these are small.
                 wait_until(lambda: self.in_files(server), "events are moved into files")
-                run(self.hedgerow, "maintain", self.data, environment=self.environment)
+                self.maintain(at_step(chance, UPKEEP_STEPS))
+                run(self.hedgerow, "verify", self.data, environment=self.environment)
                 check(server, *known)
+                self.maintain()
+                check(server, *known)
+
+    def maintain(self, crash_at=None):
+        """Upkeep that deletes what was replaced at once; it may die in the middle."""
+        done = subprocess.run(
+            [self.hedgerow, "maintain", "--data", self.data, "--keep-hours", "0"],
+            env={**os.environ, **self.environment_at(crash_at)},
+            capture_output=True, text=True, timeout=SECONDS_MAX)
+        died = crash_at and done.returncode == -signal.SIGABRT
+        assert died or done.returncode == 0, f"{crash_at}: {done}"
 
     def in_files(self, server):
         """Whether who reads the files only sees as many events as the server does."""
@@ -192,6 +211,12 @@ class Rounds:
         answer = run(self.hedgerow, "query", self.data, "--format", "jsonl", count,
                      environment=self.environment)
         return json.loads(answer.splitlines()[1]) == list(server.execute(count)[0])
+
+
+def at_step(chance, steps):
+    """One of the steps, and the how many-eth time it is taken."""
+    step = chance.choice(list(steps))
+    return f"{step}:{chance.randint(1, steps[step])}"
 
 
 def keep(data):
@@ -213,8 +238,9 @@ def main():
         rounds = Rounds(options.hedgerow, data, environment)
         for number in range(options.rounds):
             try:
-                ended_by = rounds.play(random.Random(options.seed * 1_000_003 + number))
-                rounds.check(upkeep=number % ROUNDS_PER_UPKEEP == ROUNDS_PER_UPKEEP - 1)
+                chance = random.Random(options.seed * 1_000_003 + number)
+                ended_by = rounds.play(chance)
+                rounds.check(chance, upkeep=number % ROUNDS_PER_UPKEEP == ROUNDS_PER_UPKEEP - 1)
             except BaseException:
                 print(f"round {number} of seed {options.seed} failed", file=sys.stderr)
                 if options.store == "folder":

@@ -17,14 +17,16 @@ mod simulation;
 mod upkeep;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
+use bytes::Bytes;
 use datafusion::common::HashSet;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -38,7 +40,8 @@ use crate::ingest::service::flush::Flusher;
 use crate::ingest::service::recent::Recent;
 pub(crate) use crate::ingest::service::record::decode as read_record;
 use crate::storage::{
-    EventStore, HotBatch, Location, ProjectId, check_conditional_put, events_schema,
+    EventStore, HotBatch, Location, ProjectId, check_conditional_put, default_workers,
+    events_schema,
 };
 use crate::wal::local::{LocalOptions, LocalWal};
 use crate::wal::objects::{ObjectOptions, ObjectWal};
@@ -82,6 +85,8 @@ pub struct Appended {
 
 /// Where the write-ahead log is in a data folder.
 pub(crate) const WAL_FOLDER: &str = "wal";
+/// Records that are put into batches together when a log is read.
+const REPLAYED_TOGETHER: usize = 16;
 /// Requests that wait for their turn.
 const QUEUE_MAX: usize = 1024;
 
@@ -260,20 +265,48 @@ async fn open_wal(store: &EventStore, location: &Location) -> Result<Arc<dyn Wal
 
 /// Reads what is in the log but in no file.
 async fn replay(store: &EventStore, wal: &dyn Wal, after: Seq, recent: &mut Recent) -> Result<()> {
-    let mut records = wal.replay(after);
-    while let Some((seq, bytes)) = records.try_next().await? {
-        let mut batches = Vec::new();
-        for (project, rows) in record::decode(&bytes)? {
+    let read = wal.replay(after).chunks(REPLAYED_TOGETHER).map(async |records| {
+        let records: Vec<_> = records.into_iter().collect::<Result<_>>()?;
+        let read = spawn_blocking(move || events_of(&records)).await;
+        read.map_err(|error| Error::internal(error.to_string()))?
+    });
+    let mut read = pin!(read.buffered(default_workers()));
+    while let Some(mut batches) = read.try_next().await? {
+        for batch in &mut batches {
             // A record may be there twice: after an error its events were sent again.
-            let new = recent.without_known(project, &rows, &mut HashSet::new())?;
-            // Without rows too: the position moves on with the next flush.
-            let new = new.unwrap_or_else(|| rows.slice(0, 0));
-            recent.add(project, &new)?;
-            batches.push(HotBatch::new(seq.0, project, new)?);
+            let new = recent.without_known(batch.project, &batch.rows, &mut HashSet::new())?;
+            recent.add(batch.project, &batch.rows)?;
+            if new.as_ref().is_none_or(|new| new.num_rows() < batch.rows.num_rows()) {
+                // Without rows too: the position moves on with the next flush.
+                let new = new.unwrap_or_else(|| batch.rows.slice(0, 0));
+                *batch = HotBatch::new(batch.position, batch.project, new)?;
+            }
         }
         store.hot().add(batches)?;
     }
     Ok(())
+}
+
+/// The events of records that follow each other: one batch for each project, in the order of their
+/// last records.
+fn events_of(records: &[(Seq, Bytes)]) -> Result<Vec<HotBatch>> {
+    let mut found: Vec<(ProjectId, Seq, Vec<RecordBatch>)> = Vec::new();
+    for (seq, bytes) in records {
+        for (project, rows) in record::decode(bytes)? {
+            match found.iter_mut().find(|(known, ..)| *known == project) {
+                Some((_, last, batches)) => {
+                    *last = *seq;
+                    batches.push(rows);
+                }
+                None => found.push((project, *seq, vec![rows])),
+            }
+        }
+    }
+    found.sort_by_key(|(_, last, _)| *last);
+    let joined = found.into_iter().map(|(project, last, batches)| {
+        HotBatch::new(last.0, project, concat_batches(events_schema(), &batches)?)
+    });
+    joined.collect()
 }
 
 /// Makes requests durable, one group at a time.

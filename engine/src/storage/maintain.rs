@@ -11,6 +11,7 @@ use arrow::datatypes::Int64Type;
 use chrono::Utc;
 use futures::TryStreamExt;
 
+use crate::crash_point;
 use crate::error::Result;
 use crate::storage::build::{
     BUFFER_BYTES, BuildOptions, BuiltParts, Sorter, column, default_workers, thin_rows,
@@ -78,10 +79,11 @@ pub struct MaintainReport {
 
 impl EventStore {
     /// Rewrites files where that makes queries faster, in one commit, and deletes what is no
-    /// longer used; with [`Effort::Full`] also the events that are older than they are kept. Queries and imports go on meanwhile.
+    /// longer used; with [`Effort::Full`] also the events that are older than they are kept.
+    /// Queries and imports go on meanwhile.
     ///
     /// # Errors
-    /// `Storage` when a file cannot be read or written. Nothing has changed then.
+    /// `Storage` when a file cannot be read or written. Queries give what they gave.
     pub async fn maintain(&self, options: &MaintainOptions) -> Result<MaintainReport> {
         let started = Instant::now();
         let expired = match options.effort {
@@ -97,14 +99,24 @@ impl EventStore {
                 change: Change::new(ChangeKind::Rewrite),
                 report: MaintainReport::default(),
             };
-            let outcome = upkeep.run().await;
-            let is_done = matches!(outcome, Ok(true));
-            if !is_done {
-                self.discard_parts(&upkeep.change.adds).await;
+            let built = upkeep.build().await;
+            let Upkeep { snapshot, change, report, .. } = upkeep;
+            if let Err(error) = built {
+                self.discard_parts(&change.adds).await;
+                return Err(error);
             }
-            if outcome? {
-                break upkeep.report;
+            if change.removes.is_empty() {
+                break report;
             }
+            crash_point::reach("maintain.put");
+            // Should that fail, the commit may be there all the same: its files stay until a later
+            // upkeep knows.
+            if self.change_parts(&snapshot, &change.removes, &change).await? {
+                crash_point::reach("maintain.committed");
+                break report;
+            }
+            // Somebody else rewrote the same files first.
+            self.discard_parts(&change.adds).await;
         };
         if report.rewritten > 0 || options.effort == Effort::Full {
             report.deleted = self.clean(options.keep).await?;
@@ -190,8 +202,8 @@ struct Upkeep<'a> {
 }
 
 impl Upkeep<'_> {
-    /// False when somebody else rewrote the same files first.
-    async fn run(&mut self) -> Result<bool> {
+    /// Writes new files, and says which ones they replace.
+    async fn build(&mut self) -> Result<()> {
         self.report.files_before = self.snapshot.parts().count() as u64;
         let mut rewritten: BTreeMap<String, Arc<Part>> = BTreeMap::new();
         let parts: Vec<_> = self.snapshot.parts().cloned().collect();
@@ -211,9 +223,9 @@ impl Upkeep<'_> {
         self.report.events = self.change.adds.iter().filter_map(Part::rows).sum();
         self.report.files_after =
             self.report.files_before - self.report.rewritten + self.change.adds.len() as u64;
-        if self.change.removes.is_empty() {
-            return Ok(true);
-        }
-        self.store.change_parts(&self.snapshot, &self.change.removes, &self.change).await
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

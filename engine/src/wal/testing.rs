@@ -1,5 +1,7 @@
 //! What the tests of both logs share.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use futures::TryStreamExt;
 
@@ -17,12 +19,17 @@ pub(super) fn with_seeds(count: u64, test: impl Fn(u64)) {
             }
         }
     }
-    let wanted = |name| std::env::var(name).ok().map(|number| number.parse().unwrap());
-    let all = 1..=wanted("HEDGEROW_TEST_SEEDS").unwrap_or(count);
-    for seed in wanted("HEDGEROW_TEST_SEED").map_or(all, |seed| seed..=seed) {
+    for seed in seeds(count) {
         let _named = Named(seed);
         test(seed);
     }
+}
+
+/// So many seeds, unless the environment says otherwise.
+pub(crate) fn seeds(count: u64) -> RangeInclusive<u64> {
+    let wanted = |name| std::env::var(name).ok().map(|number| number.parse().unwrap());
+    let all = 1..=wanted("HEDGEROW_TEST_SEEDS").unwrap_or(count);
+    wanted("HEDGEROW_TEST_SEED").map_or(all, |seed| seed..=seed)
 }
 
 /// xorshift64*, so that a seed gives the same run everywhere.

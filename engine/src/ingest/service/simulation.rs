@@ -5,24 +5,15 @@
 //! runs of a seed are alike, and need not be the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use async_trait::async_trait;
 use chrono::Utc;
 use datafusion::prelude::SessionContext;
-use futures::stream::{BoxStream, StreamExt};
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    Result as StoreResult,
-};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -32,7 +23,9 @@ use tokio::time::{sleep, timeout};
 use super::{Ingest, IngestOptions};
 use crate::error::ErrorKind;
 use crate::ingest::{ImportOptions, Senders, Source, capture, import};
+use crate::storage::testing::Faulty;
 use crate::storage::{EventStore, Location, MaintainOptions, ProjectId};
+use crate::wal::testing::seeds;
 
 const SEEDS: u64 = 12;
 const LIVES: u64 = 8;
@@ -40,106 +33,6 @@ const SENDERS: u64 = 3;
 /// Events of a request, which are there all or none.
 const EVENTS_MAX: u64 = 5;
 const TRIES_MAX: u32 = 100;
-const WRITES: u32 = 100;
-const READS: u32 = 1000;
-
-/// A store as one process sees it: requests are refused, or are done and their answers lost; none is
-/// done once the process is dead.
-#[derive(Debug)]
-struct Faulty {
-    objects: Arc<InMemory>,
-    chance: Mutex<StdRng>,
-    /// Of a hundred writes. Of a thousand reads, since a start needs many of them, and no client
-    /// repeats them here.
-    refused: u32,
-    lost: u32,
-    dead: AtomicBool,
-}
-
-impl Faulty {
-    async fn on_its_way(&self, of: u32) -> StoreResult<()> {
-        // Others come first: a request takes a while.
-        let turns = self.chance.lock().random_range(0..4);
-        for _ in 0..turns {
-            tokio::task::yield_now().await;
-        }
-        let refused = self.chance.lock().random_range(0..of) < self.refused;
-        match refused || self.dead.load(Ordering::Relaxed) {
-            true => Err(failed("busy")),
-            false => Ok(()),
-        }
-    }
-
-    fn on_its_way_back<T>(&self, of: u32, done: T) -> StoreResult<T> {
-        match self.chance.lock().random_range(0..of) < self.lost {
-            true => Err(failed("the answer is lost")),
-            false => Ok(done),
-        }
-    }
-}
-
-fn failed(what: &str) -> StoreError {
-    StoreError::Generic { store: "simulated", source: what.into() }
-}
-
-impl fmt::Display for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "faulty {}", self.objects)
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Faulty {
-    async fn put_opts(
-        &self,
-        path: &Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> StoreResult<PutResult> {
-        self.on_its_way(WRITES).await?;
-        let done = self.objects.put_opts(path, payload, options).await?;
-        self.on_its_way_back(WRITES, done)
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        path: &Path,
-        options: PutMultipartOptions,
-    ) -> StoreResult<Box<dyn MultipartUpload>> {
-        self.on_its_way(WRITES).await?;
-        self.objects.put_multipart_opts(path, options).await
-    }
-
-    async fn get_opts(&self, path: &Path, options: GetOptions) -> StoreResult<GetResult> {
-        self.on_its_way(READS).await?;
-        let done = self.objects.get_opts(path, options).await?;
-        self.on_its_way_back(READS, done)
-    }
-
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, StoreResult<Path>>,
-    ) -> BoxStream<'static, StoreResult<Path>> {
-        match self.dead.load(Ordering::Relaxed) {
-            true => paths.map(|_| Err(failed("dead"))).boxed(),
-            false => self.objects.delete_stream(paths),
-        }
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
-        self.objects.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
-        self.on_its_way(READS).await?;
-        self.objects.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
-        self.on_its_way(WRITES).await?;
-        self.objects.copy_opts(from, to, options).await
-    }
-}
 
 /// How a request comes in; it keeps to it, since a repeat that comes another way is in queries until
 /// it is moved into files.
@@ -186,14 +79,7 @@ fn rows(project: ProjectId, request: u64, count: u64) -> RecordBatch {
 
 impl World {
     fn process(&self, life: u64, refused: u32, lost: u32) -> Arc<Faulty> {
-        let seed = self.seed * 1000 + life;
-        Arc::new(Faulty {
-            objects: Arc::clone(&self.objects),
-            chance: Mutex::new(StdRng::seed_from_u64(seed)),
-            refused,
-            lost,
-            dead: AtomicBool::new(false),
-        })
+        Faulty::new(Arc::clone(&self.objects), self.seed * 1000 + life, refused, lost)
     }
 
     /// A new request, or one that somebody got no answer to.
@@ -309,7 +195,7 @@ impl World {
         if let Ok(Some(Err(error))) = ended {
             std::panic::resume_unwind(error.into_panic());
         }
-        faulty.dead.store(true, Ordering::Relaxed);
+        faulty.die();
     }
 }
 
@@ -362,15 +248,9 @@ fn simulate(seed: u64) {
 
 #[test]
 fn acknowledged_events_are_there_once_whatever_the_store_does() {
-    // Others by hand: SIMULATION_SEEDS=100..130.
-    let seeds = std::env::var("SIMULATION_SEEDS").ok();
-    let seeds = seeds.as_deref().and_then(|seeds| {
-        let (first, end) = seeds.split_once("..")?;
-        Some(first.parse().ok()?..end.parse().ok()?)
-    });
     // Most of the time each of them waits.
     std::thread::scope(|scope| {
-        for seed in seeds.unwrap_or(0..SEEDS) {
+        for seed in seeds(SEEDS) {
             scope.spawn(move || simulate(seed));
         }
     });

@@ -27,6 +27,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::build::PART_BYTES;
 use crate::storage::deleted::DeletedRows;
@@ -295,8 +296,10 @@ impl TableLog for DeltaLog {
             store.list(None).try_filter(|file| ready(unused_files.contains(&file.location)));
         let there: Vec<_> = there.map_ok(|file| file.location).try_collect().await?;
         for location in &there {
+            crash_point::reach("vacuum.delete");
             store.delete(location).await?;
         }
+        crash_point::reach("vacuum.deleted");
         Ok(there.len() as u64)
     }
 }

@@ -29,14 +29,14 @@ async fn store() -> (tempfile::TempDir, EventStore) {
 }
 
 /// A file with these rows, already in the order of the sort key.
-async fn put(store: &EventStore, rows: &[Row<'_>]) -> Part {
+pub(crate) async fn put(store: &EventStore, rows: &[Row<'_>]) -> Part {
     let mut writer =
         PartWriter::new(&RecordBatch::new_empty(Arc::clone(events_schema())), 1).unwrap();
     writer.write(&batch(rows)).unwrap();
     store.put_part(writer, 0).await.unwrap()
 }
 
-async fn commit(store: &EventStore, parts: Vec<Part>) {
+pub(crate) async fn commit(store: &EventStore, parts: Vec<Part>) {
     let snapshot = store.snapshot().await.unwrap();
     let outcome = store.commit(&snapshot, Change::add(parts)).await.unwrap();
     assert!(matches!(outcome, Outcome::Committed(_)));
