@@ -8,7 +8,8 @@ Over POST /batch/ on loopback, each request acknowledged when its events are dur
 - a dashboard query, alone and while 20 000 events a second come in batches of 100: median and p99;
 - `kill -9` with a long log, of which nothing is in files, and how long the next start takes.
 
-Prints a table in Markdown, and which limits are missed. Run it alone on the machine.
+DuckDB takes the same events in from this process, with a durable commit for each batch. Prints a
+table in Markdown, and which limits are missed. Run it alone on the machine.
 """
 
 import argparse
@@ -132,6 +133,28 @@ def ask(address, seconds):
     return times
 
 
+def duckdb_rate(folder, rng, seconds):
+    """Events a second that DuckDB commits in the same batches, and its single events."""
+    import duckdb
+    import pyarrow
+
+    columns = ["event", "distinct_id", "uuid", "timestamp", "properties"]
+    with duckdb.connect(str(pathlib.Path(folder) / "peer.duckdb")) as connection:
+        connection.execute("create table events (event text, distinct_id text, uuid uuid,"
+                           " timestamp timestamp, properties json)")
+        for size in (100, 1):
+            batches = [[event(rng) for _ in range(size)] for _ in range(2_000)]
+            tables = [pyarrow.table({name: [json.dumps(one[name]) if name == "properties"
+                                            else one[name].rstrip("Z") for one in batch]
+                                     for name in columns}) for batch in batches]
+            done, begun = 0, time.monotonic()
+            while time.monotonic() - begun < seconds:
+                rows = tables[done % len(tables)]  # noqa: F841, the statement names it
+                connection.execute("insert into events select * from rows")
+                done += 1
+            yield done * size / (time.monotonic() - begun)
+
+
 def p99(times):
     return statistics.quantiles(times, n=100)[98]
 
@@ -201,6 +224,10 @@ def main():
                          f"{statistics.median(latencies) * 1e3:.1f}, {p99(latencies) * 1e3:.1f} ms"
                          f", {refused} refused for now", "", True))
             rows.append(("peak of memory", f"{memory_mb(server.process):,.0f} MB", "", True))
+
+        in_batches, alone = duckdb_rate(folder, rng, options.seconds)
+        rows.append(("DuckDB, batches of 100, a commit each", f"{in_batches:,.0f} events/s", "", True))
+        rows.append(("DuckDB, single events, a commit each", f"{alone:,.0f} events/s", "", True))
 
         batches = [request([event(rng) for _ in range(100)]) for _ in range(count)]
         with Server(options.hedgerow, data) as server:
