@@ -130,6 +130,7 @@ def main():
                 each.start()
             until = time.monotonic() + options.seconds
             upkeeps = 0
+            # Upkeep comes to an end, however much it loses to the server's own and to deletions.
             while going.is_set() and time.monotonic() < until:
                 run(options.hedgerow, "maintain", data, "--keep-hours", "1")
                 upkeeps += 1

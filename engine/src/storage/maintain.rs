@@ -3,6 +3,7 @@
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,8 @@ pub struct MaintainReport {
     pub files_before: u64,
     /// Files there are.
     pub files_after: u64,
+    /// Files that were not rewritten, since others changed them at the same time.
+    pub left: u64,
     /// Files that were rewritten.
     pub rewritten: u64,
     /// Events in them, without those that were there twice.
@@ -78,9 +81,9 @@ pub struct MaintainReport {
 }
 
 impl EventStore {
-    /// Rewrites files where that makes queries faster, in one commit, and deletes what is no
-    /// longer used; with [`Effort::Full`] also the events that are older than they are kept.
-    /// Queries and imports go on meanwhile.
+    /// Rewrites files where that makes queries faster, in one commit unless others change them
+    /// meanwhile, and deletes what is no longer used; with [`Effort::Full`] also the events that are
+    /// older than they are kept. Queries and imports go on meanwhile.
     ///
     /// # Errors
     /// `Storage` when a file cannot be read or written. Queries give what they gave.
@@ -90,34 +93,26 @@ impl EventStore {
             Effort::Full => self.expire().await?,
             Effort::Light => 0,
         };
-        let mut report = loop {
-            let snapshot = self.snapshot().await?;
-            let mut upkeep = Upkeep {
-                store: self,
-                options,
-                snapshot,
-                change: Change::new(ChangeKind::Rewrite),
-                report: MaintainReport::default(),
-            };
-            let built = upkeep.build().await;
-            let Upkeep { snapshot, change, report, .. } = upkeep;
-            if let Err(error) = built {
-                self.discard_parts(&change.adds).await;
-                return Err(error);
+        let mut report = MaintainReport::default();
+        let snapshot = self.snapshot().await?;
+        let jobs = self.jobs(&snapshot, options.effort).await?;
+        report.files_before = snapshot.parts().count() as u64;
+        if !self.rewrite_jobs(&snapshot, &jobs, options, &mut report).await? {
+            // Whoever is faster would always be first. A job by itself is short, and what others
+            // take meanwhile is theirs. Files of several projects have to wait.
+            for job in &jobs {
+                let snapshot = self.snapshot().await?;
+                let is_as_it_was = job.parts.iter().all(|part| snapshot.has(part));
+                let alone = slice::from_ref(job);
+                if !job.is_of_one_project()
+                    || !is_as_it_was
+                    || !self.rewrite_jobs(&snapshot, alone, options, &mut report).await?
+                {
+                    report.left += job.parts.len() as u64;
+                }
             }
-            if change.removes.is_empty() {
-                break report;
-            }
-            crash_point::reach("maintain.put");
-            // Should that fail, the commit may be there all the same: its files stay until a later
-            // upkeep knows.
-            if self.change_parts(&snapshot, &change.removes, &change).await? {
-                crash_point::reach("maintain.committed");
-                break report;
-            }
-            // Somebody else rewrote the same files first.
-            self.discard_parts(&change.adds).await;
-        };
+        }
+        report.files_after = self.snapshot().await?.parts().count() as u64;
         if report.rewritten > 0 || options.effort == Effort::Full {
             report.deleted = self.clean(options.keep).await?;
         }
@@ -130,14 +125,67 @@ impl EventStore {
     /// # Errors
     /// `Storage` when a file cannot be read.
     pub(crate) async fn upkeep_due(&self, snapshot: &Snapshot, effort: Effort) -> Result<usize> {
-        let parts: Vec<_> = snapshot.parts().cloned().collect();
-        let projects = self.projects_with_events(snapshot).await?;
-        let due = projects.into_iter().flat_map(|project| {
-            plan(&parts, project, thin_rows(snapshot.rows_of(project)), effort)
-                .into_iter()
-                .flatten()
-        });
+        let jobs = self.jobs(snapshot, effort).await?;
+        let due = jobs.into_iter().flat_map(|job| job.parts);
         Ok(due.map(|part| part.path.clone()).collect::<BTreeSet<_>>().len())
+    }
+
+    /// What upkeep has to do. A file of several projects is in a job of each of them.
+    async fn jobs(&self, snapshot: &Snapshot, effort: Effort) -> Result<Vec<Job>> {
+        let parts: Vec<_> = snapshot.parts().cloned().collect();
+        let mut jobs = Vec::new();
+        for project in self.projects_with_events(snapshot).await? {
+            let planned = plan(&parts, project, thin_rows(snapshot.rows_of(project)), effort);
+            jobs.extend(planned.into_iter().map(|parts| Job { project, parts }));
+        }
+        Ok(jobs)
+    }
+
+    /// Does jobs in one commit. False when others have changed the same files first: nothing has
+    /// changed then. A file of several projects must be in the jobs of all of them.
+    async fn rewrite_jobs(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        jobs: &[Job],
+        options: &MaintainOptions,
+        report: &mut MaintainReport,
+    ) -> Result<bool> {
+        let mut change = Change::new(ChangeKind::Rewrite);
+        let mut duplicates = 0;
+        for Job { project, parts } in jobs {
+            let own = parts.iter().filter(|part| part.is_only(*project));
+            let elsewhere =
+                snapshot.rows_of(*project) - own.filter_map(|part| part.rows()).sum::<u64>();
+            match self.rewrite(*project, parts, elsewhere, options).await {
+                Ok(built) => {
+                    duplicates += built.duplicates;
+                    change.adds.extend(built.parts);
+                }
+                Err(error) => {
+                    self.discard_parts(&change.adds).await;
+                    return Err(error);
+                }
+            }
+        }
+        let parts = jobs.iter().flat_map(|job| &job.parts);
+        let rewritten: BTreeMap<&str, &Arc<Part>> =
+            parts.map(|part| (part.path.as_str(), part)).collect();
+        change.removes = rewritten.into_values().map(Arc::clone).collect();
+        if change.removes.is_empty() {
+            return Ok(true);
+        }
+        crash_point::reach("maintain.put");
+        // Should that fail, the commit may be there all the same: its files stay until a later
+        // upkeep knows.
+        if !self.change_parts(snapshot, &change.removes, &change).await? {
+            self.discard_parts(&change.adds).await;
+            return Ok(false);
+        }
+        crash_point::reach("maintain.committed");
+        report.rewritten += change.removes.len() as u64;
+        report.events += change.adds.iter().filter_map(Part::rows).sum::<u64>();
+        report.duplicates += duplicates;
+        Ok(true)
     }
 
     /// The projects that have events, whether or not they have a name.
@@ -192,38 +240,15 @@ impl EventStore {
     }
 }
 
-/// One attempt.
-struct Upkeep<'a> {
-    store: &'a EventStore,
-    options: &'a MaintainOptions,
-    snapshot: Arc<Snapshot>,
-    change: Change,
-    report: MaintainReport,
+/// Files of a project that are written anew together.
+struct Job {
+    project: ProjectId,
+    parts: Vec<Arc<Part>>,
 }
 
-impl Upkeep<'_> {
-    /// Writes new files, and says which ones they replace.
-    async fn build(&mut self) -> Result<()> {
-        self.report.files_before = self.snapshot.parts().count() as u64;
-        let mut rewritten: BTreeMap<String, Arc<Part>> = BTreeMap::new();
-        let parts: Vec<_> = self.snapshot.parts().cloned().collect();
-        for project in self.store.projects_with_events(&self.snapshot).await? {
-            let rows = self.snapshot.rows_of(project);
-            for job in plan(&parts, project, thin_rows(rows), self.options.effort) {
-                let own = job.iter().filter(|part| part.is_only(project));
-                let elsewhere = rows - own.filter_map(|part| part.rows()).sum::<u64>();
-                let built = self.store.rewrite(project, &job, elsewhere, self.options).await?;
-                self.report.duplicates += built.duplicates;
-                self.change.adds.extend(built.parts);
-                rewritten.extend(job.into_iter().map(|part| (part.path.clone(), part)));
-            }
-        }
-        self.change.removes = rewritten.into_values().collect();
-        self.report.rewritten = self.change.removes.len() as u64;
-        self.report.events = self.change.adds.iter().filter_map(Part::rows).sum();
-        self.report.files_after =
-            self.report.files_before - self.report.rewritten + self.change.adds.len() as u64;
-        Ok(())
+impl Job {
+    fn is_of_one_project(&self) -> bool {
+        self.parts.iter().all(|part| part.is_only(self.project))
     }
 }
 

@@ -56,6 +56,13 @@ fn summarise(report: &MaintainReport) -> Result<(), Failure> {
         "{} of {} files rewritten, now {} files; {} events, {} duplicates removed",
         report.rewritten, report.files_before, report.files_after, report.events, report.duplicates
     )?;
+    if report.left > 0 {
+        writeln!(
+            out,
+            "{} files left: others change them at the same time; run it again",
+            report.left
+        )?;
+    }
     let seconds = report.elapsed.as_secs_f64();
     if report.expired > 0 {
         writeln!(out, "{} events deleted that were older than they are kept", report.expired)?;
