@@ -110,15 +110,6 @@ class NodeClient:
 KINDS = {"python": PythonClient, "node": NodeClient}
 
 
-def count(server):
-    """Events that are there; none when the server is not."""
-    try:
-        return server.execute("select count() from events where event = 'sdk'")[0][0]
-    except psycopg.Error:
-        assert not server.lives(), server.said()
-        return None
-
-
 class Clients:
     """All clients: two of each kind, by name."""
 
